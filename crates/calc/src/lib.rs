@@ -1,0 +1,2 @@
+//! Evaluates Python arithmetic.
+#![forbid(unsafe_code)]
