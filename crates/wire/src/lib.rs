@@ -1,0 +1,15 @@
+//! The words that bidden's server and its clients exchange: requests, replies, error codes and their limits.
+//!
+//! Pure data: nothing here opens a socket, a file or a clock. `docs/protocol.md` shows the same by example.
+#![forbid(unsafe_code)]
+
+pub mod limits;
+
+mod code;
+mod reply;
+mod request;
+mod text;
+
+pub use code::ErrorCode;
+pub use reply::{End, Failure, InvalidReply, Output, Reply, Verdict};
+pub use request::{Action, InvalidRequest, Numbers, Request, RequestId, Variable, decode_request};

@@ -1,0 +1,18 @@
+//! The bounds of a request, known to both sides. `docs/limits.md` lists them with all others.
+
+use std::time::Duration;
+
+/// Longest request, in bytes of its JSON frame.
+pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+/// Longest `id` that a client may choose, in bytes.
+pub const MAX_ID_BYTES: usize = 64;
+
+/// Most `parameters` in one request.
+pub const MAX_PARAMETERS: usize = 256;
+
+/// Most `variables` in one request.
+pub const MAX_VARIABLES: usize = 1024;
+
+/// Longest `timeout` that a request may ask for.
+pub const MAX_TIMEOUT: Duration = Duration::from_hours(24);

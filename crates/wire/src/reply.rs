@@ -1,0 +1,304 @@
+//! Replies: what the server says and what a client reads, one type for both.
+//!
+//! The first keys are those of the program that bidden replaces, so that its clients keep working: `status` with
+//! `result` or `message`. Everything else stands behind them.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::code::ErrorCode;
+use crate::text::{Text, push_string};
+
+/// The answer to one request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply<'a> {
+    /// The id that the client gave the request.
+    pub id: Option<Cow<'a, str>>,
+    /// The server's name for the execution of a command.
+    pub job: Option<Cow<'a, str>>,
+    /// From the request's arrival to its result, in microseconds on the wire's millisecond scale.
+    pub duration: Option<Duration>,
+    /// The result or the error.
+    pub verdict: Verdict<'a>,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict<'a> {
+    /// An expression has a value.
+    Computed {
+        /// The value as JSON text, spelled as the request's `numbers` asked.
+        json: Cow<'a, str>,
+        /// The Python type of the value: `int`, `float`, `bool` or `complex`.
+        type_name: Cow<'a, str>,
+    },
+    /// A command ran to its end; `end` tells which.
+    Finished {
+        /// What it printed.
+        output: Output<'a>,
+        /// How it ended.
+        end: End,
+    },
+    /// There is no result.
+    Failed(Failure<'a>),
+}
+
+/// Why there is no result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure<'a> {
+    /// The stable code.
+    pub code: ErrorCode,
+    /// A short sentence for a person.
+    pub message: Cow<'a, str>,
+    /// Python's exception class, for a computation.
+    pub class: Option<Cow<'a, str>>,
+    /// Where in the expression, in characters from 1.
+    pub column: Option<u32>,
+    /// When to try again.
+    pub retry_after: Option<Duration>,
+    /// What a command had printed before it was ended.
+    pub output: Option<Output<'a>>,
+}
+
+impl<'a> Failure<'a> {
+    /// A failure that is a code and a message and nothing else.
+    pub fn new(code: ErrorCode, message: impl Into<Cow<'a, str>>) -> Self {
+        Self { code, message: message.into(), class: None, column: None, retry_after: None, output: None }
+    }
+}
+
+/// What a command printed, as bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output<'a> {
+    /// Its standard output.
+    pub stdout: Cow<'a, [u8]>,
+    /// Its standard error.
+    pub stderr: Cow<'a, [u8]>,
+    /// Whether either was longer than the limit and is cut there.
+    pub truncated: bool,
+}
+
+/// How a process ended (wait(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It exited with this status.
+    Exit(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+/// A reply that does not follow the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the reply does not follow the protocol: {0}")]
+pub struct InvalidReply(String);
+
+impl Reply<'_> {
+    /// The JSON frame that says this.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(160);
+        match &self.verdict {
+            Verdict::Computed { json, type_name } => {
+                out.extend_from_slice(br#"{"status":"success","result":"#);
+                out.extend_from_slice(json.as_bytes());
+                out.extend_from_slice(br#","type":"#);
+                push_string(&mut out, type_name);
+            }
+            Verdict::Finished { output, end } => {
+                out.extend_from_slice(br#"{"status":"success""#);
+                push_output(&mut out, output);
+                let (key, number) = match end {
+                    End::Exit(code) => ("exit_code", code),
+                    End::Signal(signal) => ("signal", signal),
+                };
+                push_number(&mut out, key, *number);
+            }
+            Verdict::Failed(failure) => push_failure(&mut out, failure),
+        }
+        if let Some(id) = &self.id {
+            push_text(&mut out, "id", id);
+        }
+        if let Some(job) = &self.job {
+            push_text(&mut out, "job", job);
+        }
+        if let Some(duration) = self.duration {
+            let microseconds = duration.as_micros();
+            let (whole, fraction) = (microseconds / 1000, microseconds % 1000);
+            // Writing into memory cannot fail.
+            let _ = write!(out, r#","duration_ms":{whole}.{fraction:03}"#);
+        }
+        out.push(b'}');
+        out
+    }
+
+    /// Reads one reply from one frame. Keys that this version does not know are ignored, as old clients do.
+    ///
+    /// # Errors
+    /// A frame that is no reply: not JSON, no `status`, or keys of the wrong type.
+    pub fn decode(frame: &[u8]) -> Result<Reply<'_>, InvalidReply> {
+        let keys: Keys<'_> =
+            serde_json::from_slice(frame).map_err(|error| InvalidReply(error.to_string()))?;
+        keys.into_reply().map_err(|problem| InvalidReply(problem.to_owned()))
+    }
+}
+
+fn push_failure(out: &mut Vec<u8>, failure: &Failure<'_>) {
+    out.extend_from_slice(br#"{"status":"error","message":"#);
+    push_string(out, &failure.message);
+    push_text(out, "code", failure.code.as_str());
+    if let Some(class) = &failure.class {
+        push_text(out, "error", class);
+    }
+    if let Some(column) = failure.column {
+        push_number(out, "column", column);
+    }
+    if let Some(retry_after) = failure.retry_after {
+        push_number(out, "retry_after_ms", u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX));
+    }
+    if let Some(output) = &failure.output {
+        push_output(out, output);
+    }
+}
+
+fn push_output(out: &mut Vec<u8>, output: &Output<'_>) {
+    push_bytes(out, "result", "encoding", &output.stdout);
+    push_bytes(out, "stderr", "stderr_encoding", &output.stderr);
+    if output.truncated {
+        out.extend_from_slice(br#","truncated":true"#);
+    }
+}
+
+/// Text where the bytes are UTF-8; otherwise base64 (RFC 4648) and a key that says so.
+fn push_bytes(out: &mut Vec<u8>, key: &str, encoding_key: &str, bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        push_text(out, key, text);
+    } else {
+        push_text(out, key, &BASE64.encode(bytes));
+        push_text(out, encoding_key, "base64");
+    }
+}
+
+fn push_key(out: &mut Vec<u8>, key: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn push_text(out: &mut Vec<u8>, key: &str, value: &str) {
+    push_key(out, key);
+    push_string(out, value);
+}
+
+fn push_number(out: &mut Vec<u8>, key: &str, value: impl itoa::Integer) {
+    push_key(out, key);
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+#[derive(Deserialize)]
+struct Keys<'a> {
+    #[serde(borrow)]
+    status: Text<'a>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<Text<'a>>,
+    #[serde(borrow)]
+    code: Option<Text<'a>>,
+    #[serde(borrow)]
+    error: Option<Text<'a>>,
+    column: Option<u32>,
+    retry_after_ms: Option<u64>,
+    #[serde(borrow, rename = "type")]
+    type_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    encoding: Option<Text<'a>>,
+    #[serde(borrow)]
+    stderr: Option<Text<'a>>,
+    #[serde(borrow)]
+    stderr_encoding: Option<Text<'a>>,
+    #[serde(default)]
+    truncated: bool,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    #[serde(borrow)]
+    job: Option<Text<'a>>,
+    duration_ms: Option<f64>,
+}
+
+impl<'a> Keys<'a> {
+    fn into_reply(mut self) -> Result<Reply<'a>, &'static str> {
+        let id = self.id.take().map(|text| text.0);
+        let job = self.job.take().map(|text| text.0);
+        let duration = match self.duration_ms {
+            Some(milliseconds) => {
+                let duration = Duration::try_from_secs_f64(milliseconds / 1000.0);
+                Some(duration.map_err(|_| "`duration_ms` is no duration")?)
+            }
+            None => None,
+        };
+        let verdict = match self.status.0.as_ref() {
+            "success" => self.into_success()?,
+            "error" => Verdict::Failed(self.into_failure()?),
+            _ => return Err("`status` is neither `success` nor `error`"),
+        };
+        Ok(Reply { id, job, duration, verdict })
+    }
+
+    fn into_success(self) -> Result<Verdict<'a>, &'static str> {
+        let end = match (self.exit_code, self.signal) {
+            (Some(code), None) => End::Exit(code),
+            (None, Some(signal)) => End::Signal(signal),
+            (None, None) => {
+                let json = self.result.ok_or("`result` is missing")?.get();
+                let type_name = self.type_name.ok_or("`type` is missing")?.0;
+                return Ok(Verdict::Computed { json: Cow::Borrowed(json), type_name });
+            }
+            (Some(_), Some(_)) => return Err("`exit_code` and `signal` exclude each other"),
+        };
+        let output = self.into_output()?.ok_or("`result` is missing")?;
+        Ok(Verdict::Finished { output, end })
+    }
+
+    fn into_failure(mut self) -> Result<Failure<'a>, &'static str> {
+        let code = self.code.take().ok_or("`code` is missing")?;
+        Ok(Failure {
+            code: ErrorCode::parse(&code.0).ok_or("`code` is not one that this client knows")?,
+            message: self.message.take().ok_or("`message` is missing")?.0,
+            class: self.error.take().map(|text| text.0),
+            column: self.column,
+            retry_after: self.retry_after_ms.map(Duration::from_millis),
+            output: self.into_output()?,
+        })
+    }
+
+    fn into_output(self) -> Result<Option<Output<'a>>, &'static str> {
+        let Some(result) = self.result else { return Ok(None) };
+        let stdout: Text<'a> = serde_json::from_str(result.get()).map_err(|_| "`result` is not a string")?;
+        let stderr = self.stderr.unwrap_or(Text(Cow::Borrowed("")));
+        Ok(Some(Output {
+            stdout: into_bytes(stdout, self.encoding.as_ref())?,
+            stderr: into_bytes(stderr, self.stderr_encoding.as_ref())?,
+            truncated: self.truncated,
+        }))
+    }
+}
+
+fn into_bytes<'a>(text: Text<'a>, encoding: Option<&Text<'_>>) -> Result<Cow<'a, [u8]>, &'static str> {
+    match encoding.map(|name| name.0.as_ref()) {
+        None => Ok(match text.0 {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        }),
+        Some("base64") => {
+            BASE64.decode(text.0.as_bytes()).map(Cow::Owned).map_err(|_| "a stream is not base64")
+        }
+        Some(_) => Err("an `encoding` is not `base64`"),
+    }
+}

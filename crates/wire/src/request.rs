@@ -1,0 +1,353 @@
+//! Requests: a closed JSON schema, decoded by hand so that each refusal names the key that is wrong.
+//!
+//! Unknown, duplicated and ill-typed keys are refused. The `id` is recovered even from a request that is refused
+//! for another key, because a client with many requests under way must know which one the error answers.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::code::ErrorCode;
+use crate::limits::{MAX_ID_BYTES, MAX_PARAMETERS, MAX_REQUEST_BYTES, MAX_TIMEOUT, MAX_VARIABLES};
+use crate::text::{Text, push_string};
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request<'a> {
+    /// The client's own name for this request; the reply carries it back.
+    pub id: Option<RequestId>,
+    /// How long the client is willing to wait for the work, at most [`MAX_TIMEOUT`].
+    pub timeout: Option<Duration>,
+    /// The work itself.
+    pub action: Action<'a>,
+}
+
+/// The kinds of work, one for each `command_type`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action<'a> {
+    /// `"os"`: run an allow-listed command.
+    Os {
+        /// The command's name in the policy.
+        command_name: Cow<'a, str>,
+        /// What the client wants as arguments; nothing of it is an argument before the policy says so.
+        parameters: Vec<Cow<'a, str>>,
+    },
+    /// `"compute"`: evaluate an expression.
+    Compute {
+        /// The text of the expression.
+        expression: Cow<'a, str>,
+        /// Values for names in the expression.
+        variables: Vec<Variable<'a>>,
+        /// How numbers are spelled in the reply.
+        numbers: Numbers,
+    },
+}
+
+/// A named value of a computation, still in the JSON spelling of the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable<'a> {
+    /// The name in the expression.
+    pub name: Cow<'a, str>,
+    /// Its value: one JSON value, syntactically valid and otherwise unchecked.
+    pub json: Cow<'a, str>,
+}
+
+/// The spelling of numbers in a reply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Numbers {
+    /// As Python's `json.dumps` spells them.
+    #[default]
+    Python,
+    /// `"strict"`: what JSON cannot carry exactly is tagged, such as `{"$int":"…"}`.
+    Strict,
+}
+
+/// A client's name for a request: 1 to [`MAX_ID_BYTES`] of `A-Za-z0-9._-`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// Checks the alphabet and the length.
+    pub fn parse(text: &str) -> Option<Self> {
+        let permitted = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let valid = (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(permitted);
+        valid.then(|| Self(text.to_owned()))
+    }
+
+    /// The id as the client wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A request that was refused before anyone looked at what it asks for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct InvalidRequest {
+    /// The request's id, where a valid one could be found.
+    pub id: Option<RequestId>,
+    /// [`ErrorCode::InvalidRequest`] or [`ErrorCode::LimitExceeded`].
+    pub code: ErrorCode,
+    /// What is wrong, in words for the client. Quotes no more of the request than the name of a key.
+    pub message: String,
+}
+
+impl InvalidRequest {
+    fn new(message: impl Into<String>) -> Self {
+        Self { id: None, code: ErrorCode::InvalidRequest, message: message.into() }
+    }
+}
+
+/// Reads one request from one frame.
+///
+/// # Errors
+/// Everything that is not exactly the schema of `docs/protocol.md`.
+pub fn decode_request(frame: &[u8]) -> Result<Request<'_>, InvalidRequest> {
+    if frame.len() > MAX_REQUEST_BYTES {
+        let message = format!("the request is longer than {MAX_REQUEST_BYTES} bytes");
+        return Err(InvalidRequest { id: None, code: ErrorCode::LimitExceeded, message });
+    }
+    let text = std::str::from_utf8(frame).map_err(|error| {
+        InvalidRequest::new(format!("the request is not UTF-8 at byte {}", error.valid_up_to()))
+    })?;
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(InvalidRequest::new("the request is not a JSON object"));
+    }
+    let keys: Keys<'_> = serde_json::from_str(text)
+        .map_err(|error| InvalidRequest::new(format!("the request is not JSON: {error}")))?;
+    let id = keys.id.clone();
+    keys.into_request().map_err(|message| InvalidRequest { id, ..InvalidRequest::new(message) })
+}
+
+impl Request<'_> {
+    /// The JSON frame that asks for this.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(128);
+        match &self.action {
+            Action::Os { command_name, parameters } => {
+                out.extend_from_slice(br#"{"command_type":"os","command_name":"#);
+                push_string(&mut out, command_name);
+                out.extend_from_slice(br#","parameters":["#);
+                for (index, parameter) in parameters.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    push_string(&mut out, parameter);
+                }
+                out.push(b']');
+            }
+            Action::Compute { expression, variables, numbers } => {
+                out.extend_from_slice(br#"{"command_type":"compute","expression":"#);
+                push_string(&mut out, expression);
+                if !variables.is_empty() {
+                    out.extend_from_slice(br#","variables":{"#);
+                    for (index, variable) in variables.iter().enumerate() {
+                        if index > 0 {
+                            out.push(b',');
+                        }
+                        push_string(&mut out, &variable.name);
+                        out.push(b':');
+                        out.extend_from_slice(variable.json.as_bytes());
+                    }
+                    out.push(b'}');
+                }
+                if *numbers == Numbers::Strict {
+                    out.extend_from_slice(br#","numbers":"strict""#);
+                }
+            }
+        }
+        if let Some(id) = &self.id {
+            out.extend_from_slice(br#","id":"#);
+            push_string(&mut out, id.as_str());
+        }
+        if let Some(timeout) = self.timeout {
+            out.extend_from_slice(format!(",\"timeout\":{}", timeout.as_secs_f64()).as_bytes());
+        }
+        out.push(b'}');
+        out
+    }
+}
+
+/// The keys of a request as they stood in the frame, each at most once and of its type, or the first problem.
+#[derive(Default)]
+struct Keys<'a> {
+    command_type: Option<Cow<'a, str>>,
+    command_name: Option<Cow<'a, str>>,
+    parameters: Option<Vec<Cow<'a, str>>>,
+    expression: Option<Cow<'a, str>>,
+    variables: Option<Vec<Variable<'a>>>,
+    numbers: Option<Numbers>,
+    id: Option<RequestId>,
+    timeout: Option<Duration>,
+    problem: Option<String>,
+}
+
+impl<'a> Keys<'a> {
+    /// Takes one key; what is wrong with it is kept, and only the first problem counts.
+    fn take(&mut self, key: &str, value: &'a RawValue) {
+        let taken = match key {
+            "command_type" => put(&mut self.command_type, key, value, string),
+            "command_name" => put(&mut self.command_name, key, value, string),
+            "parameters" => put(&mut self.parameters, key, value, strings),
+            "expression" => put(&mut self.expression, key, value, string),
+            "variables" => put(&mut self.variables, key, value, variables),
+            "numbers" => put(&mut self.numbers, key, value, numbers),
+            "id" => put(&mut self.id, key, value, id),
+            "timeout" => put(&mut self.timeout, key, value, timeout),
+            _ => Err(format!("unknown key {}", quoted(key))),
+        };
+        if let Err(problem) = taken {
+            self.problem.get_or_insert(problem);
+        }
+    }
+
+    fn into_request(self) -> Result<Request<'a>, String> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        let action = match self.command_type.as_deref() {
+            Some("os") => {
+                absent(self.expression.is_some(), "expression", "os")?;
+                absent(self.variables.is_some(), "variables", "os")?;
+                absent(self.numbers.is_some(), "numbers", "os")?;
+                Action::Os {
+                    command_name: self.command_name.ok_or("the key `command_name` is missing")?,
+                    parameters: self.parameters.unwrap_or_default(),
+                }
+            }
+            Some("compute") => {
+                absent(self.command_name.is_some(), "command_name", "compute")?;
+                absent(self.parameters.is_some(), "parameters", "compute")?;
+                Action::Compute {
+                    expression: self.expression.ok_or("the key `expression` is missing")?,
+                    variables: self.variables.unwrap_or_default(),
+                    numbers: self.numbers.unwrap_or_default(),
+                }
+            }
+            Some(_) => return Err("Invalid command type".to_owned()),
+            None => return Err("the key `command_type` is missing".to_owned()),
+        };
+        Ok(Request { id: self.id, timeout: self.timeout, action })
+    }
+}
+
+impl<'de> Deserialize<'de> for Keys<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeysVisitor;
+        impl<'de> Visitor<'de> for KeysVisitor {
+            type Value = Keys<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a JSON object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Keys<'de>, M::Error> {
+                let mut keys = Keys::default();
+                while let Some((key, value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+                    keys.take(&key.0, value);
+                }
+                Ok(keys)
+            }
+        }
+        deserializer.deserialize_map(KeysVisitor)
+    }
+}
+
+fn put<'a, T>(
+    slot: &mut Option<T>,
+    key: &str,
+    value: &'a RawValue,
+    read: fn(&'a str) -> Result<T, &'static str>,
+) -> Result<(), String> {
+    if slot.is_some() {
+        return Err(format!("the key `{key}` stands twice"));
+    }
+    *slot = Some(read(value.get()).map_err(|expected| format!("the key `{key}` must be {expected}"))?);
+    Ok(())
+}
+
+fn absent(present: bool, key: &str, command_type: &str) -> Result<(), String> {
+    if present {
+        return Err(format!("the key `{key}` does not belong to a request of type `{command_type}`"));
+    }
+    Ok(())
+}
+
+fn string(json: &str) -> Result<Cow<'_, str>, &'static str> {
+    serde_json::from_str::<Text<'_>>(json).map(|text| text.0).map_err(|_| "a string of Unicode text")
+}
+
+fn strings(json: &str) -> Result<Vec<Cow<'_, str>>, &'static str> {
+    let expected = "a list of at most 256 strings";
+    let texts: Vec<Text<'_>> = serde_json::from_str(json).map_err(|_| expected)?;
+    if texts.len() > MAX_PARAMETERS {
+        return Err(expected);
+    }
+    Ok(texts.into_iter().map(|text| text.0).collect())
+}
+
+fn variables(json: &str) -> Result<Vec<Variable<'_>>, &'static str> {
+    let variables: Variables<'_> = serde_json::from_str(json)
+        .map_err(|_| "an object of at most 1024 different names and their values")?;
+    Ok(variables.0)
+}
+
+fn numbers(json: &str) -> Result<Numbers, &'static str> {
+    match json {
+        r#""strict""# => Ok(Numbers::Strict),
+        r#""python""# => Ok(Numbers::Python),
+        _ => Err("`strict` or `python`"),
+    }
+}
+
+fn id(json: &str) -> Result<RequestId, &'static str> {
+    let expected = "1 to 64 characters of A-Z a-z 0-9 . _ -";
+    RequestId::parse(&string(json).map_err(|_| expected)?).ok_or(expected)
+}
+
+fn timeout(json: &str) -> Result<Duration, &'static str> {
+    let expected = "a number of seconds above 0 and at most 86400";
+    let seconds: f64 = serde_json::from_str(json).map_err(|_| expected)?;
+    let timeout = Duration::try_from_secs_f64(seconds).map_err(|_| expected)?;
+    if timeout.is_zero() || timeout > MAX_TIMEOUT {
+        return Err(expected);
+    }
+    Ok(timeout)
+}
+
+/// The name of a key, shortened and with everything escaped that is not plain ASCII.
+fn quoted(key: &str) -> String {
+    let shown: String = key.chars().take(40).flat_map(char::escape_default).collect();
+    format!("`{shown}`")
+}
+
+struct Variables<'a>(Vec<Variable<'a>>);
+
+impl<'de> Deserialize<'de> for Variables<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct VariablesVisitor;
+        impl<'de> Visitor<'de> for VariablesVisitor {
+            type Value = Variables<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Variables<'de>, M::Error> {
+                let mut seen = std::collections::HashSet::new();
+                let mut variables = Vec::new();
+                while let Some((name, value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+                    if variables.len() == MAX_VARIABLES || !seen.insert(name.0.clone()) {
+                        return Err(serde::de::Error::custom("too many names, or one name twice"));
+                    }
+                    variables.push(Variable { name: name.0, json: Cow::Borrowed(value.get()) });
+                }
+                Ok(Variables(variables))
+            }
+        }
+        deserializer.deserialize_map(VariablesVisitor)
+    }
+}

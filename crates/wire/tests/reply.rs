@@ -1,0 +1,99 @@
+//! Replies: the exact bytes that old clients expect, and the way back.
+#![allow(clippy::expect_used, reason = "a test may panic")]
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use wire::{End, ErrorCode, Failure, Output, Reply, Verdict};
+
+#[track_caller]
+fn check(verdict: Verdict<'_>, json: &str) {
+    let reply = Reply { id: None, job: None, duration: None, verdict };
+    let frame = reply.encode();
+    assert_eq!(std::str::from_utf8(&frame).expect("UTF-8"), json);
+    assert_eq!(Reply::decode(&frame).expect("a reply"), reply);
+}
+
+#[test]
+fn a_value() {
+    check(
+        Verdict::Computed { json: "80".into(), type_name: "int".into() },
+        r#"{"status":"success","result":80,"type":"int"}"#,
+    );
+}
+
+#[test]
+fn the_end_of_a_command() {
+    let output = Output { stdout: b"a\n".into(), stderr: b"".into(), truncated: false };
+    check(
+        Verdict::Finished { output: output.clone(), end: End::Exit(2) },
+        r#"{"status":"success","result":"a\n","stderr":"","exit_code":2}"#,
+    );
+    check(
+        Verdict::Finished { output: Output { truncated: true, ..output }, end: End::Signal(9) },
+        r#"{"status":"success","result":"a\n","stderr":"","truncated":true,"signal":9}"#,
+    );
+}
+
+#[test]
+fn bytes_that_are_not_text() {
+    let output = Output { stdout: b"\xff".into(), stderr: b"\xfe".into(), truncated: false };
+    check(
+        Verdict::Finished { output, end: End::Exit(0) },
+        r#"{"status":"success","result":"/w==","encoding":"base64","stderr":"/g==","stderr_encoding":"base64","exit_code":0}"#,
+    );
+}
+
+#[test]
+fn failures() {
+    check(
+        Verdict::Failed(Failure::new(ErrorCode::Refused, "no")),
+        r#"{"status":"error","message":"no","code":"refused"}"#,
+    );
+    check(
+        Verdict::Failed(Failure {
+            class: Some("ZeroDivisionError".into()),
+            column: Some(2),
+            retry_after: Some(Duration::from_millis(7)),
+            ..Failure::new(ErrorCode::ComputationFailed, "division by zero")
+        }),
+        r#"{"status":"error","message":"division by zero","code":"computation_failed","error":"ZeroDivisionError","column":2,"retry_after_ms":7}"#,
+    );
+}
+
+#[test]
+fn what_stands_behind() {
+    let reply = Reply {
+        id: Some("a".into()),
+        job: Some("b".into()),
+        duration: Some(Duration::from_micros(1_002_003)),
+        verdict: Verdict::Failed(Failure::new(ErrorCode::Busy, "")),
+    };
+    let frame = reply.encode();
+    let tail = r#""code":"busy","id":"a","job":"b","duration_ms":1002.003}"#;
+    assert!(std::str::from_utf8(&frame).expect("UTF-8").ends_with(tail));
+    assert_eq!(Reply::decode(&frame).expect("a reply"), reply);
+}
+
+#[test]
+fn refuses_what_is_no_reply() {
+    for frame in ["", "{}", "[]", r#"{"status":"maybe"}"#, r#"{"status":"success"}"#, r#"{"status":"error"}"#]
+    {
+        assert!(Reply::decode(frame.as_bytes()).is_err(), "{frame}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn output_of_any_bytes_survives(stdout in any::<Vec<u8>>(), stderr in any::<Vec<u8>>(), truncated in any::<bool>()) {
+        let output = Output { stdout: stdout.into(), stderr: stderr.into(), truncated };
+        let reply = Reply { id: None, job: None, duration: None, verdict: Verdict::Finished { output, end: End::Exit(0) } };
+        let frame = reply.encode();
+        prop_assert_eq!(Reply::decode(&frame), Ok(reply));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(frame in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = Reply::decode(&frame);
+    }
+}

@@ -1,0 +1,178 @@
+//! The request decoder: what it takes, what it refuses and in which words.
+#![allow(clippy::expect_used, reason = "a test may panic")]
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use wire::limits::{MAX_PARAMETERS, MAX_REQUEST_BYTES, MAX_TIMEOUT, MAX_VARIABLES};
+use wire::{Action, ErrorCode, Numbers, Request, RequestId, Variable, decode_request};
+
+#[track_caller]
+fn refused(frame: impl AsRef<[u8]>, words: &str) {
+    let error = decode_request(frame.as_ref()).expect_err("must be refused");
+    assert_eq!(error.code, ErrorCode::InvalidRequest);
+    assert!(error.message.contains(words), "`{}` does not say `{words}`", error.message);
+}
+
+#[track_caller]
+fn action(frame: &str) -> Action<'_> {
+    decode_request(frame.as_bytes()).expect("must be taken").action
+}
+
+#[test]
+fn takes_what_old_clients_send() {
+    let os = r#"{"command_type": "os", "command_name": "ping", "parameters": ["127.0.0.1"]}"#;
+    assert_eq!(action(os), Action::Os { command_name: "ping".into(), parameters: vec!["127.0.0.1".into()] });
+    let compute = r#"{"command_type": "compute", "expression": "(6 + 4) * 8"}"#;
+    assert_eq!(
+        action(compute),
+        Action::Compute { expression: "(6 + 4) * 8".into(), variables: vec![], numbers: Numbers::Python }
+    );
+}
+
+#[test]
+fn borrows_what_holds_no_escape() {
+    let Action::Compute { expression, .. } = action(r#"{"command_type":"compute","expression":"1"}"#) else {
+        panic!("another action");
+    };
+    assert!(matches!(expression, Cow::Borrowed("1")));
+}
+
+#[test]
+fn refuses_what_is_not_a_json_object() {
+    refused("", "not a JSON object");
+    refused("[]", "not a JSON object");
+    refused("null", "not a JSON object");
+    refused("\u{feff}{}", "not a JSON object");
+    refused("{", "not JSON");
+    refused("{}{}", "not JSON");
+    refused("{'command_type': 'os'}", "not JSON");
+    refused(b"{\"command_type\":\"o\0s\"}", "not JSON");
+    refused(b"{\"command_type\":\"os\xff\"}", "not UTF-8 at byte 19");
+    refused(r#"{"command_type":"compute","expression":1e}"#, "not JSON");
+}
+
+#[test]
+fn refuses_wrong_keys_by_name() {
+    refused("{}", "`command_type` is missing");
+    refused(r#"{"command_type":"os"}"#, "`command_name` is missing");
+    refused(r#"{"command_type":"compute"}"#, "`expression` is missing");
+    refused(r#"{"command_type":"compute","expression":"1","sudo":true}"#, "unknown key `sudo`");
+    refused(r#"{"command_type":"compute","expression":"1","\u001b[2J":1}"#, r"`\u{1b}[2J`");
+    refused(r#"{"command_type":"os","command_type":"compute"}"#, "`command_type` stands twice");
+    refused(r#"{"command_type":"compute","expression":1}"#, "`expression` must be a string");
+    refused(r#"{"command_type":"compute","expression":null}"#, "`expression` must be a string");
+    refused(r#"{"command_type":"os","command_name":["ping"]}"#, "`command_name` must be a string");
+    refused(r#"{"command_type":"os","command_name":"ping","parameters":"x"}"#, "`parameters` must be a list");
+    refused(r#"{"command_type":"os","command_name":"ping","parameters":[4]}"#, "`parameters` must be a list");
+    refused(r#"{"command_type":"os","command_name":"ping","expression":"1"}"#, "does not belong");
+    refused(r#"{"command_type":"compute","expression":"1","parameters":[]}"#, "does not belong");
+    refused(r#"{"command_type":"compute","expression":"1","numbers":"exact"}"#, "`numbers` must be");
+    refused(r#"{"command_type":"compute","expression":"1","variables":[1]}"#, "`variables` must be");
+    refused(r#"{"command_type":"compute","expression":"x","variables":{"x":1,"x":2}}"#, "different names");
+}
+
+#[test]
+fn says_invalid_command_type_as_the_old_program_did() {
+    for command_type in ["", "OS", "math", "__init__", "describe "] {
+        let frame = format!(r#"{{"command_type":"{command_type}"}}"#);
+        assert_eq!(decode_request(frame.as_bytes()).expect_err("refused").message, "Invalid command type");
+    }
+}
+
+#[test]
+fn refuses_lone_surrogates_and_deep_nesting() {
+    refused(r#"{"command_type":"compute","expression":"\ud800"}"#, "`expression` must be");
+    let nested = format!(r#"{{"command_type":{}1{}}}"#, "[".repeat(30_000), "]".repeat(30_000));
+    refused(nested, "`command_type` must be");
+    refused("[".repeat(60_000), "not a JSON object");
+    refused(format!("{{\"a\":{}", "{\"a\":".repeat(12_000)), "not JSON");
+}
+
+#[test]
+fn refuses_one_byte_too_many_with_a_code_of_its_own() {
+    let head = r#"{"command_type":"compute","expression":""#;
+    let fill = |length: usize| format!("{head}{}\"}}", " ".repeat(length - head.len() - 2));
+    assert!(decode_request(fill(MAX_REQUEST_BYTES).as_bytes()).is_ok());
+    let error = decode_request(fill(MAX_REQUEST_BYTES + 1).as_bytes()).expect_err("too long");
+    assert_eq!(error.code, ErrorCode::LimitExceeded);
+}
+
+#[test]
+fn recovers_the_id_of_a_refused_request() {
+    for frame in
+        [r#"{"id":"a.B-9_","command_type":"none"}"#, r#"{"sudo":1,"command_type":"os","id":"a.B-9_"}"#]
+    {
+        let error = decode_request(frame.as_bytes()).expect_err("refused");
+        assert_eq!(error.id, RequestId::parse("a.B-9_"));
+    }
+    refused(r#"{"command_type":"compute","expression":"1","id":""}"#, "`id` must be 1 to 64");
+    refused(r#"{"command_type":"compute","expression":"1","id":"a b"}"#, "`id` must be 1 to 64");
+    refused(r#"{"command_type":"compute","expression":"1","id":7}"#, "`id` must be 1 to 64");
+    assert_eq!(RequestId::parse(&"x".repeat(65)), None);
+}
+
+#[test]
+fn refuses_timeouts_that_are_no_wait() {
+    for timeout in ["0", "-1", "1e999", "86401", "\"5\"", "1e-12"] {
+        let frame = format!(r#"{{"command_type":"compute","expression":"1","timeout":{timeout}}}"#);
+        refused(frame, if timeout == "1e999" { "" } else { "`timeout` must be" });
+    }
+}
+
+#[test]
+fn the_words_name_the_limits_that_hold() {
+    let parameters = vec!["\"\""; MAX_PARAMETERS + 1].join(",");
+    refused(
+        format!(r#"{{"command_type":"os","command_name":"x","parameters":[{parameters}]}}"#),
+        &MAX_PARAMETERS.to_string(),
+    );
+    let variables: Vec<_> = (0..=MAX_VARIABLES).map(|index| format!("\"x{index}\":1")).collect();
+    refused(
+        format!(r#"{{"command_type":"compute","expression":"1","variables":{{{}}}}}"#, variables.join(",")),
+        &MAX_VARIABLES.to_string(),
+    );
+    refused(r#"{"command_type":"compute","expression":"1","timeout":0}"#, &MAX_TIMEOUT.as_secs().to_string());
+}
+
+fn request() -> impl Strategy<Value = Request<'static>> {
+    let os =
+        (any::<String>(), prop::collection::vec(any::<String>(), 0..5)).prop_map(|(name, parameters)| {
+            Action::Os {
+                command_name: name.into(),
+                parameters: parameters.into_iter().map(Into::into).collect(),
+            }
+        });
+    let compute =
+        (any::<String>(), prop::collection::btree_map("[a-z]{1,4}", any::<i64>(), 0..4), any::<bool>())
+            .prop_map(|(expression, variables, strict)| Action::Compute {
+                expression: expression.into(),
+                variables: variables
+                    .into_iter()
+                    .map(|(name, value)| Variable { name: name.into(), json: value.to_string().into() })
+                    .collect(),
+                numbers: if strict { Numbers::Strict } else { Numbers::Python },
+            });
+    let id = prop::option::of("[A-Za-z0-9._-]{1,64}");
+    (id, prop::option::of(1_u64..86_400_000), prop_oneof![os, compute]).prop_map(|(id, timeout, action)| {
+        Request {
+            id: id.and_then(|id| RequestId::parse(&id)),
+            timeout: timeout.map(Duration::from_millis),
+            action,
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn encoding_and_decoding_are_inverse(request in request()) {
+        let frame = request.encode();
+        prop_assert_eq!(decode_request(&frame), Ok(request));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(frame in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = decode_request(&frame);
+    }
+}
