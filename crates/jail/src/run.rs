@@ -95,7 +95,11 @@ fn watch(started: &mut Started, limit: usize) -> io::Result<(AsyncFd<OwnedFd>, C
     let missing = || io::Error::other("a pipe is missing");
     let stdout = started.stdout.take().ok_or_else(missing)?;
     let stderr = started.stderr.take().ok_or_else(missing)?;
-    let pidfd = AsyncFd::try_with_interest(started.pidfd.try_clone()?, Interest::READABLE)?;
+    let pidfd = started.pidfd.try_clone()?;
+    #[expect(unsafe_code, reason = "registering a descriptor asks for a promise about it")]
+    // SAFETY: an `OwnedFd` is a valid, open descriptor, always the same one, and it is moved into the `AsyncFd`,
+    // which is the only one to close it.
+    let pidfd = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }?;
     Ok((pidfd, Capture::new(stdout, limit)?, Capture::new(stderr, limit)?))
 }
 

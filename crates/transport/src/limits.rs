@@ -1,0 +1,38 @@
+//! The bounds of the transport. `docs/limits.md` lists them with all others.
+
+use std::time::Duration;
+
+/// Largest message, in bytes of all its frames. Larger than the longest request, so that a request which is too
+/// long is still answered; past this the connection is dropped.
+pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+
+/// Most frames taken from the socket before the server's loop looks at anything else.
+pub const MAX_BATCH: usize = 256;
+
+/// Received messages that may wait for the server's loop.
+pub const RECEIVE_HIGH_WATER_MARK: u32 = 1000;
+
+/// Replies that may wait in one connection's own queue.
+pub const SEND_HIGH_WATER_MARK: u32 = 1000;
+
+/// Replies that may wait for a client that does not read, in bytes behind its own full queue. A client that leaves
+/// more unread is disconnected.
+pub const MAX_BACKLOG_BYTES: usize = 8 * 1024 * 1024;
+
+/// Connections at once. One more is turned away before it can send a message.
+pub const MAX_CONNECTIONS: usize = 16_384;
+
+/// Connections at once that have not finished their ZMTP handshake.
+pub const MAX_PENDING_HANDSHAKES: usize = 1024;
+
+/// Time for a ZMTP handshake, from the accepted connection to READY.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often a connection is asked for a sign of life (ZMTP PING).
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_mins(1);
+
+/// A connection without a sign of life for this long is dropped.
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// At the end of the server: time for replies to reach the kernel.
+pub const LINGER: Duration = Duration::from_secs(2);

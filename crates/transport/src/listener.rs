@@ -1,0 +1,209 @@
+//! The server's side: a ROUTER socket that yields frames with who sent them.
+//!
+//! Refuses to listen in plain text where another machine could connect.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use omq::{
+    AuthenticationResult, AuthenticationStatus, Authenticator, Endpoint, IdentitySocket, MechanismSetup,
+    Message, Options, Socket, SocketType, TrySendError,
+};
+
+use crate::backlog::Backlogs;
+use crate::limits::{
+    HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, LINGER, MAX_BATCH, MAX_CONNECTIONS,
+    MAX_MESSAGE_BYTES, MAX_PENDING_HANDSHAKES, RECEIVE_HIGH_WATER_MARK, SEND_HIGH_WATER_MARK,
+};
+use crate::peer::Peer;
+
+/// A bound socket. Lives on one thread, inside a `tokio::task::LocalSet`.
+pub struct Listener {
+    socket: IdentitySocket,
+    backlogs: Backlogs,
+    endpoint: String,
+}
+
+/// One message of a client.
+#[derive(Debug)]
+pub struct Frame {
+    /// Who sent it.
+    pub peer: Peer,
+    /// Its content, where it is the single frame that the protocol asks for.
+    pub body: Option<Bytes>,
+    /// The way back to the one who sent it.
+    pub return_path: ReturnPath,
+}
+
+/// Where a reply to a frame goes: to the connection that the frame came by, in the shape that it came in.
+#[derive(Clone, Debug)]
+pub struct ReturnPath {
+    peer: Peer,
+    delimiter: bool,
+}
+
+/// Why a listener could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The endpoint is not `tcp://ADDRESS:PORT`.
+    #[error("`{0}` is not an endpoint; write it as tcp://ADDRESS:PORT, such as tcp://127.0.0.1:5555")]
+    Endpoint(String),
+    /// Plain text on an address that other machines can reach.
+    #[error(
+        "`{0}` can be reached by other machines, and without keys bidden serves this machine alone; listen on tcp://127.0.0.1:PORT"
+    )]
+    NotLoopback(String),
+    /// The operating system refused the address.
+    #[error("cannot listen on {endpoint}: {reason}")]
+    Bind {
+        /// The endpoint that was asked for.
+        endpoint: String,
+        /// The system's words.
+        reason: String,
+    },
+}
+
+/// The socket is closed and will yield nothing more.
+#[derive(Debug, thiserror::Error)]
+#[error("the socket is closed")]
+pub struct Closed;
+
+impl Listener {
+    /// Binds a plain-text socket to a loopback address. Port `0` or `*` takes a free one.
+    ///
+    /// # Errors
+    /// A malformed endpoint, an address that is not loopback, or one that the system does not give.
+    pub async fn bind_loopback(endpoint: &str) -> Result<Self, ListenError> {
+        let address = loopback_address(endpoint)?;
+        let failed = |error: omq::Error| ListenError::Bind {
+            endpoint: endpoint.to_owned(),
+            reason: match error {
+                omq::Error::Io(error) => error.to_string(),
+                error => error.to_string(),
+            },
+        };
+        let connections = Arc::new(AtomicUsize::new(0));
+        let mut options = Options::new()
+            .router_mandatory(true)
+            .recv_hwm(RECEIVE_HIGH_WATER_MARK)
+            .send_hwm(SEND_HIGH_WATER_MARK)
+            .max_message_size(MAX_MESSAGE_BYTES)
+            .max_pending_handshakes(MAX_PENDING_HANDSHAKES)
+            .handshake_timeout(HANDSHAKE_TIMEOUT)
+            .heartbeat_interval(HEARTBEAT_INTERVAL)
+            .heartbeat_timeout(HEARTBEAT_TIMEOUT)
+            .linger(LINGER);
+        options.mechanism =
+            MechanismSetup::NullServer { authenticator: turn_away_when_full(Arc::clone(&connections)) };
+        let socket = Socket::try_new(SocketType::Router, options)
+            .and_then(|socket| socket.identity_routing())
+            .map_err(failed)?;
+        let bound = socket.bind(format!("tcp://{address}").as_str()).await.map_err(failed)?;
+        tokio::task::spawn_local(count_connections(Socket::clone(&socket), connections));
+        Ok(Self { socket, backlogs: Backlogs::default(), endpoint: bound.to_string() })
+    }
+
+    /// Where it listens, with the real port.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Waits for a message and takes what else is there, up to [`MAX_BATCH`]. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// The socket is closed.
+    pub async fn receive(&self, batch: &mut Vec<Frame>) -> Result<(), Closed> {
+        let (identity, message) = self.socket.recv_from().await.map_err(|_| Closed)?;
+        batch.push(Frame::new(Peer::new(identity), message));
+        while batch.len() < MAX_BATCH {
+            let Ok((identity, message)) = self.socket.try_recv_from() else { break };
+            batch.push(Frame::new(Peer::new(identity), message));
+        }
+        Ok(())
+    }
+
+    /// Sends a reply. Never waits: a client that does not read its replies delays nobody, and one that is gone
+    /// gets nothing.
+    pub fn reply(&self, to: &ReturnPath, body: Vec<u8>) {
+        let message = if to.delimiter {
+            Message::multipart([Bytes::new(), Bytes::from(body)])
+        } else {
+            Message::single(body)
+        };
+        if self.backlogs.holds(&to.peer) {
+            self.backlogs.push(&self.socket, &to.peer, message);
+        } else if let Err(TrySendError::Full(message)) = self.socket.try_send_to(to.peer.identity(), message)
+        {
+            self.backlogs.push(&self.socket, &to.peer, message);
+        }
+    }
+
+    /// Takes no more connections and gives the replies that are under way the time of [`LINGER`].
+    pub async fn close(self) {
+        let drained = async {
+            while !self.backlogs.is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let _ = tokio::time::timeout(LINGER, drained).await;
+        // A peer that does not read loses what it has not read.
+        let _ = self.socket.into_inner().close().await;
+    }
+}
+
+impl Frame {
+    /// A message is one frame, or an empty delimiter and one frame (as REQ sends it). Anything else has no body.
+    fn new(peer: Peer, message: Message) -> Self {
+        let delimiter = message.len() > 1 && message.part_slice(0).is_some_and(<[u8]>::is_empty);
+        let body = match (message.len(), delimiter) {
+            (1, _) => message.into_bytes().ok(),
+            (2, true) => message.part_bytes(1),
+            _ => None,
+        };
+        Self { return_path: ReturnPath { peer: peer.clone(), delimiter }, peer, body }
+    }
+}
+
+fn loopback_address(endpoint: &str) -> Result<SocketAddr, ListenError> {
+    let malformed = || ListenError::Endpoint(endpoint.to_owned());
+    let authority = endpoint.strip_prefix("tcp://").ok_or_else(malformed)?;
+    let (host, port) = authority.rsplit_once(':').ok_or_else(malformed)?;
+    let port: u16 = if port == "*" { 0 } else { port.parse().map_err(|_| malformed())? };
+    let host = if host == "*" { "0.0.0.0" } else { host };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let address = (bare, port)
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .ok_or_else(malformed)?;
+    if address.ip().is_loopback() { Ok(address) } else { Err(ListenError::NotLoopback(endpoint.to_owned())) }
+}
+
+fn turn_away_when_full(connections: Arc<AtomicUsize>) -> Authenticator {
+    Authenticator::new_with_result(move |_| {
+        let mut result = AuthenticationResult::allow();
+        if connections.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
+            result.status = AuthenticationStatus::TemporaryFailure;
+        }
+        result
+    })
+}
+
+/// Keeps the count that [`turn_away_when_full`] reads. It may lag by as many as are in the middle of a handshake.
+async fn count_connections(socket: Socket, connections: Arc<AtomicUsize>) {
+    let mut seen = socket.connections_generation();
+    while let Ok(generation) = socket.connections_changed(seen).await {
+        seen = generation;
+        connections.store(socket.ready_peer_count(), Ordering::Relaxed);
+    }
+}
+
+/// An endpoint that a client could connect to, checked without connecting.
+pub(crate) fn parse_endpoint(endpoint: &str) -> Option<Endpoint> {
+    Endpoint::try_from(endpoint)
+        .ok()
+        .filter(|parsed| matches!(parsed, Endpoint::Tcp { port, .. } if *port > 0))
+}
