@@ -1,0 +1,81 @@
+//! Fourth stage: is there room now? Takes the permit before the work begins; the work owns it until it ends.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::authorise::{Authorised, Work};
+use crate::limits::{COMMANDS_AT_ONCE, COMPUTATIONS_WAITING};
+use crate::log::Log;
+use crate::refusal::Refusal;
+
+/// The room there is.
+pub(crate) struct Gate {
+    commands: Arc<Semaphore>,
+    computations: Arc<Semaphore>,
+    workers: Arc<Semaphore>,
+}
+
+/// Work for which there is room.
+pub(crate) struct Admitted<'f> {
+    work: Work<'f>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl<'f> Admitted<'f> {
+    pub(crate) fn into_parts(self) -> (Work<'f>, Option<OwnedSemaphorePermit>) {
+        (self.work, self.permit)
+    }
+}
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            commands: Arc::new(Semaphore::new(COMMANDS_AT_ONCE)),
+            computations: Arc::new(Semaphore::new(COMPUTATIONS_WAITING)),
+            workers: Arc::new(Semaphore::new(workers)),
+        }
+    }
+
+    /// Lets nothing more in: what comes from now on is answered `busy`.
+    pub(crate) fn close(&self) {
+        self.commands.close();
+        self.computations.close();
+    }
+
+    /// A place in the queue for a worker, for a computation that turned out to be long.
+    pub(crate) fn queue_computation(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        take(&self.computations, "too many computations are waiting")
+    }
+
+    /// A worker, as soon as one is free.
+    pub(crate) async fn worker(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let worker = Arc::clone(&self.workers).acquire_owned().await;
+        worker.map_err(|_| Refusal::internal("the workers are gone"))
+    }
+}
+
+/// Finds room for the work. A command takes its permit here; a computation takes none until it proves long.
+pub(crate) fn admit<'f>(authorised: Authorised<'f>, gate: &Gate, log: &Log) -> Result<Admitted<'f>, Refusal> {
+    if log.is_broken() {
+        return Err(Refusal::internal("the log cannot be written"));
+    }
+    let work = authorised.into_work();
+    let permit = match &work {
+        Work::Os(_) => Some(take(&gate.commands, "too many commands are running")?),
+        Work::Compute(_) if gate.computations.is_closed() => return Err(stopping()),
+        Work::Compute(_) => None,
+    };
+    Ok(Admitted { work, permit })
+}
+
+fn take(semaphore: &Arc<Semaphore>, full: &'static str) -> Result<OwnedSemaphorePermit, Refusal> {
+    Arc::clone(semaphore)
+        .try_acquire_owned()
+        .map_err(|_| if semaphore.is_closed() { stopping() } else { Refusal::busy(full) })
+}
+
+fn stopping() -> Refusal {
+    Refusal::busy("the server is stopping")
+}

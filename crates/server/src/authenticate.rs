@@ -1,0 +1,43 @@
+//! First stage: who is this?
+//!
+//! The answer comes from the connection that the frame arrived by, never from the frame's content.
+
+use transport::Frame;
+
+use crate::entry::Entry;
+
+/// Who sends requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum User {
+    /// Whoever can open a plain-text connection from this machine.
+    Local,
+}
+
+impl User {
+    /// The user's name in the policy and in the log.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+        }
+    }
+}
+
+/// A frame whose sender is known.
+pub(crate) struct Authenticated<'f> {
+    user: User,
+    body: Option<&'f [u8]>,
+}
+
+impl<'f> Authenticated<'f> {
+    pub(crate) fn into_parts(self) -> (User, Option<&'f [u8]>) {
+        (self.user, self.body)
+    }
+}
+
+/// Names the sender. A plain-text listener accepts connections from this machine alone, so that everyone who sends a
+/// frame is the user `local`.
+pub(crate) fn authenticate<'f>(frame: &'f Frame, entry: &mut Entry<'f>) -> Authenticated<'f> {
+    let user = User::Local;
+    entry.user = Some(user);
+    Authenticated { user, body: frame.body.as_deref() }
+}

@@ -1,0 +1,36 @@
+//! What the log will say of a request, gathered while it goes its way, so that a refusal at any stage leaves as much
+//! in the log as was known by then.
+
+use std::time::Instant;
+
+use transport::{Frame, Peer};
+use wire::RequestId;
+
+use crate::authenticate::User;
+
+/// The notes on one request.
+pub(crate) struct Entry<'f> {
+    pub(crate) arrived: Instant,
+    pub(crate) peer: &'f Peer,
+    pub(crate) user: Option<User>,
+    pub(crate) id: Option<RequestId>,
+    pub(crate) asked: Asked<'f>,
+    pub(crate) job: Option<String>,
+}
+
+/// The request itself, as far as it was understood.
+pub(crate) enum Asked<'f> {
+    /// Not one frame.
+    Shapeless,
+    /// Bytes that are not JSON.
+    Bytes(&'f [u8]),
+    /// A JSON object, known to be well formed.
+    Json(&'f [u8]),
+}
+
+impl<'f> Entry<'f> {
+    pub(crate) fn new(frame: &'f Frame) -> Self {
+        let asked = frame.body.as_deref().map_or(Asked::Shapeless, Asked::Bytes);
+        Self { arrived: Instant::now(), peer: &frame.peer, user: None, id: None, asked, job: None }
+    }
+}

@@ -1,0 +1,25 @@
+//! bidden's server. [`Server::bind`] opens the log and the socket, [`Server::serve`] answers until it is told to
+//! stop. The way of one request is [`pipeline`](mod@pipeline), its stages in the order of the modules below.
+#![forbid(unsafe_code)]
+
+pub mod limits;
+pub mod policy;
+
+mod server;
+mod service;
+
+mod pipeline;
+
+mod admit;
+mod authenticate;
+mod authorise;
+mod decode;
+mod execute;
+mod record;
+
+mod entry;
+mod log;
+mod refusal;
+
+pub use log::OpenError as LogError;
+pub use server::{Config, Phase, ServeError, Server, StartError};

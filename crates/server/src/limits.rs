@@ -1,0 +1,27 @@
+//! The bounds of the server. `docs/limits.md` lists them with all others.
+
+use std::time::Duration;
+
+/// Commands that run at once. One more is answered `busy`.
+pub const COMMANDS_AT_ONCE: usize = 128;
+
+/// Computations that wait for a worker because they are too long for the server's loop. One more is answered `busy`.
+pub const COMPUTATIONS_WAITING: usize = 256;
+
+/// What a client that was told `busy` should wait before it asks again.
+pub const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// Kept bytes of each output stream of a command.
+pub const MAX_OUTPUT_BYTES: usize = 1024 * 1024;
+
+/// Bytes of each output stream that reach the log; the reply carries all that is kept.
+pub const MAX_LOGGED_OUTPUT_BYTES: usize = 64 * 1024;
+
+/// Bytes of a request that is not JSON which reach the log.
+pub const MAX_LOGGED_EXCERPT_BYTES: usize = 256;
+
+/// Longest line of the log that is read back when the server starts.
+pub const MAX_LOG_LINE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// At the end of the server: time for running commands to end by themselves.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);

@@ -1,0 +1,112 @@
+//! One line of the log: what every record carries, around what this one has to say.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use super::escape::{push_json, push_text};
+
+/// A record while it is written.
+pub(crate) struct Line<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn begin(out: &'a mut Vec<u8>, sequence: u64, clock: &mut Clock) -> Self {
+        let start = out.len();
+        out.extend_from_slice(b"{\"seq\":");
+        out.extend_from_slice(itoa::Buffer::new().format(sequence).as_bytes());
+        out.extend_from_slice(b",\"time\":\"");
+        clock.push_now(out);
+        out.push(b'"');
+        Self { out, start }
+    }
+
+    /// A key with a text, which may hold anything.
+    pub(crate) fn text(&mut self, key: &str, text: &str) {
+        self.key(key);
+        push_text(self.out, text);
+    }
+
+    /// A key with a number.
+    pub(crate) fn number(&mut self, key: &str, number: u64) {
+        self.key(key);
+        self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    }
+
+    /// A key with a network address.
+    pub(crate) fn address(&mut self, key: &str, address: SocketAddr) {
+        self.key(key);
+        // Writing into memory cannot fail; an address is plain text.
+        let _ = write!(self.out, "\"{address}\"");
+    }
+
+    /// A key with a JSON value, which may hold any character that JSON permits.
+    pub(crate) fn json(&mut self, key: &str, json: &[u8]) {
+        self.key(key);
+        push_json(self.out, json);
+    }
+
+    /// A key with a list of texts.
+    pub(crate) fn texts(&mut self, key: &str, texts: &[String]) {
+        self.key(key);
+        self.out.push(b'[');
+        for (index, text) in texts.iter().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            push_text(self.out, text);
+        }
+        self.out.push(b']');
+    }
+
+    fn key(&mut self, key: &str) {
+        self.out.extend_from_slice(b",\"");
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    /// Closes the record with the hash of the line before it, and returns its own.
+    pub(super) fn end(mut self, previous: &[u8; 32]) -> [u8; 32] {
+        self.key("prev");
+        self.out.push(b'"');
+        push_hex(self.out, previous);
+        self.out.extend_from_slice(b"\"}");
+        let hash = Sha256::digest(self.out.get(self.start..).unwrap_or_default());
+        self.out.push(b'\n');
+        hash.into()
+    }
+}
+
+pub(super) fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 0xf] {
+            out.extend(DIGITS.get(usize::from(digit)));
+        }
+    }
+}
+
+/// The time of a record as RFC 3339 in UTC with microseconds. The part down to the second is kept from one record to
+/// the next, because most fall into the same second.
+#[derive(Default)]
+pub(super) struct Clock {
+    second: Option<i64>,
+    text: String,
+}
+
+impl Clock {
+    fn push_now(&mut self, out: &mut Vec<u8>) {
+        let now = Timestamp::now();
+        if self.second != Some(now.as_second()) {
+            self.second = Some(now.as_second());
+            self.text = now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        }
+        out.extend_from_slice(self.text.as_bytes());
+        // Writing into memory cannot fail.
+        let _ = write!(out, ".{:06}Z", now.subsec_microsecond());
+    }
+}

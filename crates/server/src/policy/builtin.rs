@@ -1,0 +1,54 @@
+//! The commands of a server without a configuration.
+//!
+//! Each is a program that the GTFOBins list does not know as a way to a file or a shell, or one that is stripped of
+//! the options which would make it one (`date -f`, `hostname NAME`).
+
+use std::time::Duration;
+
+use super::{Command, Kind, Operand, OptionRule, OptionValue};
+
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+const PING_TIME_LIMIT: Duration = Duration::from_mins(1);
+
+pub(super) fn commands() -> Vec<(String, Command)> {
+    vec![
+        (
+            "ping".into(),
+            Command {
+                options: vec![
+                    OptionRule::with_value(
+                        "-c",
+                        OptionValue { kind: Kind::Integer { min: 1, max: 20 }, default: Some("4".into()) },
+                    ),
+                    OptionRule::flag("-4"),
+                    OptionRule::flag("-6"),
+                    OptionRule::flag("-n"),
+                ],
+                operands: vec![Operand::required("host", Kind::Host)],
+                separator: true,
+                time_limit: PING_TIME_LIMIT,
+                ..flags("/usr/bin/ping", &[])
+            },
+        ),
+        ("date".into(), flags("/usr/bin/date", &[])),
+        ("df".into(), flags("/usr/bin/df", &["-h", "-i", "-k", "-T"])),
+        ("free".into(), flags("/usr/bin/free", &["-h", "-b", "-k", "-m", "-g", "-w"])),
+        ("hostname".into(), flags("/usr/bin/hostname", &[])),
+        ("id".into(), flags("/usr/bin/id", &["-u", "-g", "-G", "-n"])),
+        ("ps".into(), flags("/usr/bin/ps", &["-A", "-e", "-f"])),
+        ("uname".into(), flags("/usr/bin/uname", &["-a", "-m", "-n", "-r", "-s", "-v"])),
+        ("uptime".into(), flags("/usr/bin/uptime", &["-p", "-s"])),
+        ("whoami".into(), flags("/usr/bin/whoami", &[])),
+    ]
+}
+
+/// A program that takes these flags and nothing else.
+fn flags(program: &str, spellings: &[&str]) -> Command {
+    Command {
+        program: program.into(),
+        options: spellings.iter().map(|spelling| OptionRule::flag(spelling)).collect(),
+        operands: vec![],
+        separator: false,
+        time_limit: TIME_LIMIT,
+    }
+}

@@ -1,0 +1,280 @@
+//! From what a client wrote to the argument vector that runs.
+//!
+//! The client's parameters are parsed against the rules and the vector is built anew from what was understood, so
+//! that a value can never become an option and nothing passes that no rule names.
+
+use super::Command;
+use super::value::{Kind, is_plain_value};
+
+/// An option that a client may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionRule {
+    /// As the program spells it, such as `-c` or `--count`.
+    pub spelling: String,
+    /// Its value, for an option that takes one.
+    pub value: Option<OptionValue>,
+}
+
+/// The value of an option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionValue {
+    /// Its type.
+    pub kind: Kind,
+    /// What stands there when the client leaves the option out.
+    pub default: Option<String>,
+}
+
+/// A positional argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operand {
+    /// Its name, for messages.
+    pub name: String,
+    /// Its type.
+    pub kind: Kind,
+    /// Whether the client must give it.
+    pub required: bool,
+}
+
+/// What is wrong with a client's parameters, in words for a client who may run the command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidParameters(String);
+
+impl OptionRule {
+    /// An option without a value.
+    pub fn flag(spelling: &str) -> Self {
+        Self { spelling: spelling.to_owned(), value: None }
+    }
+
+    /// An option with a value.
+    pub fn with_value(spelling: &str, value: OptionValue) -> Self {
+        Self { spelling: spelling.to_owned(), value: Some(value) }
+    }
+}
+
+impl Operand {
+    /// An operand that must be given.
+    pub fn required(name: &str, kind: Kind) -> Self {
+        Self { name: name.to_owned(), kind, required: true }
+    }
+}
+
+impl Command {
+    /// The argument vector, without the program's name, for a client's parameters.
+    ///
+    /// # Errors
+    /// A parameter that no rule names, that stands twice, or whose value is not of its type; a missing operand.
+    pub fn arguments<P: AsRef<str>>(&self, parameters: &[P]) -> Result<Vec<String>, InvalidParameters> {
+        let given = self.parse(parameters)?;
+        let mut arguments = Vec::with_capacity(parameters.len().saturating_add(3));
+        for (option, given) in self.options.iter().zip(given.options) {
+            match (&option.value, given) {
+                (None, Some(_)) => arguments.push(option.spelling.clone()),
+                (Some(value), given) => {
+                    if let Some(text) = given.or(value.default.as_deref()) {
+                        arguments.push(option.spelling.clone());
+                        arguments.push(text.to_owned());
+                    }
+                }
+                (None, None) => {}
+            }
+        }
+        if self.separator && !given.operands.is_empty() {
+            arguments.push("--".to_owned());
+        }
+        arguments.extend(given.operands.into_iter().map(str::to_owned));
+        Ok(arguments)
+    }
+
+    /// Options may stand before or after operands; after `--` everything is an operand.
+    fn parse<'p, P: AsRef<str>>(&self, parameters: &'p [P]) -> Result<Given<'p>, InvalidParameters> {
+        let mut given = Given { options: vec![None; self.options.len()], operands: Vec::new() };
+        let mut only_operands = false;
+        let mut rest = parameters.iter().map(AsRef::as_ref);
+        while let Some(parameter) = rest.next() {
+            if parameter == "--" && !only_operands {
+                only_operands = true;
+            } else if parameter.starts_with('-') && !only_operands {
+                self.take_option(parameter, &mut rest, &mut given)?;
+            } else {
+                self.take_operand(parameter, &mut given)?;
+            }
+        }
+        let missing = self.operands.get(given.operands.len()..).unwrap_or_default();
+        if let Some(operand) = missing.iter().find(|operand| operand.required) {
+            return Err(wrong(format!("`{}` is missing: {}", operand.name, operand.kind.expectation())));
+        }
+        Ok(given)
+    }
+
+    fn take_option<'p>(
+        &self,
+        parameter: &'p str,
+        rest: &mut impl Iterator<Item = &'p str>,
+        given: &mut Given<'p>,
+    ) -> Result<(), InvalidParameters> {
+        let found = self.options.iter().zip(&mut given.options).find_map(|(option, slot)| {
+            match option.read(parameter) {
+                Spelling::Other => None,
+                Spelling::Bare => Some((option, slot, None)),
+                Spelling::WithValue(attached) => Some((option, slot, Some(attached))),
+            }
+        });
+        let Some((option, slot, attached)) = found else {
+            return Err(wrong(format!("{} is not allowed here; {}", shown(parameter), self.allowed())));
+        };
+        let spelling = &option.spelling;
+        if slot.is_some() {
+            return Err(wrong(format!("`{spelling}` stands twice")));
+        }
+        *slot = Some(match &option.value {
+            None => "",
+            Some(value) => {
+                let text = attached.or_else(|| rest.next()).unwrap_or_default();
+                if !value.kind.accepts(text) {
+                    return Err(wrong(format!(
+                        "the value of `{spelling}` must be {}",
+                        value.kind.expectation()
+                    )));
+                }
+                text
+            }
+        });
+        Ok(())
+    }
+
+    fn take_operand<'p>(&self, parameter: &'p str, given: &mut Given<'p>) -> Result<(), InvalidParameters> {
+        let Some(operand) = self.operands.get(given.operands.len()) else {
+            return Err(wrong(format!("{} is not allowed here; {}", shown(parameter), self.allowed())));
+        };
+        if !operand.kind.accepts(parameter) {
+            return Err(wrong(format!("`{}` must be {}", operand.name, operand.kind.expectation())));
+        }
+        given.operands.push(parameter);
+        Ok(())
+    }
+
+    fn allowed(&self) -> String {
+        let options = self.options.iter().map(|option| option.spelling.clone());
+        let names: Vec<_> =
+            options.chain(self.operands.iter().map(|operand| operand.name.to_uppercase())).collect();
+        if names.is_empty() {
+            "this command takes no parameters".to_owned()
+        } else {
+            format!("allowed: {}", names.join(" "))
+        }
+    }
+}
+
+impl OptionRule {
+    /// Whether a parameter is this option.
+    fn read<'p>(&self, parameter: &'p str) -> Spelling<'p> {
+        let attached = match parameter.strip_prefix(self.spelling.as_str()) {
+            Some("") => return Spelling::Bare,
+            Some(rest) if self.spelling.starts_with("--") => rest.strip_prefix('='),
+            rest => rest,
+        };
+        match (attached, &self.value) {
+            (Some(value), Some(_)) => Spelling::WithValue(value),
+            _ => Spelling::Other,
+        }
+    }
+}
+
+/// How a parameter spells an option.
+enum Spelling<'p> {
+    /// It does not.
+    Other,
+    /// By itself; its value, if it takes one, is the next parameter.
+    Bare,
+    /// With the value attached: `-c4`, `--count=4`.
+    WithValue(&'p str),
+}
+
+/// What the client gave: a slot for each option in the order of the rules, and the operands.
+struct Given<'p> {
+    options: Vec<Option<&'p str>>,
+    operands: Vec<&'p str>,
+}
+
+fn wrong(message: String) -> InvalidParameters {
+    InvalidParameters(message)
+}
+
+/// A parameter as it may stand in a message.
+fn shown(parameter: &str) -> String {
+    if parameter.len() <= 40 && is_plain_value(parameter.trim_start_matches('-')) {
+        format!("`{parameter}`")
+    } else {
+        "a parameter".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Policy;
+
+    fn arguments(command: &str, parameters: &str) -> Result<String, String> {
+        let policy = Policy::builtin();
+        let parameters: Vec<_> = parameters.split_whitespace().collect();
+        let command = policy.command(command).expect("a built-in command");
+        command.arguments(&parameters).map(|vector| vector.join(" ")).map_err(|error| error.to_string())
+    }
+
+    #[track_caller]
+    fn runs(command: &str, parameters: &str, vector: &str) {
+        assert_eq!(arguments(command, parameters), Ok(vector.to_owned()), "{command} {parameters}");
+    }
+
+    #[track_caller]
+    fn refused(command: &str, parameters: &str, words: &str) {
+        let message = arguments(command, parameters).expect_err(parameters);
+        assert!(message.contains(words), "`{message}` does not say `{words}`");
+    }
+
+    #[test]
+    fn the_vector_is_canonical() {
+        runs("ping", "127.0.0.1", "-c 4 -- 127.0.0.1");
+        runs("ping", "-c 1 example.org", "-c 1 -- example.org");
+        runs("ping", "example.org -c 1", "-c 1 -- example.org");
+        runs("ping", "-c1 -4 ::1", "-c 1 -4 -- ::1");
+        runs("ping", "-4 -c 2 -- example.org", "-c 2 -4 -- example.org");
+        runs("uname", "", "");
+        runs("uname", "-r -s", "-r -s");
+        runs("uname", "-s -r", "-r -s");
+    }
+
+    #[test]
+    fn what_no_rule_names_does_not_pass() {
+        refused("ping", "-f 127.0.0.1", "`-f` is not allowed here; allowed: -c -4 -6 -n HOST");
+        refused("ping", "-- -f", "`host` must be");
+        refused("ping", "127.0.0.1 127.0.0.2", "`127.0.0.2` is not allowed");
+        refused("ping", "-4c 1 127.0.0.1", "`-4c` is not allowed");
+        refused("uname", "-sr", "`-sr` is not allowed");
+        refused("date", "+%s", "takes no parameters");
+        refused("date", "-f /etc/shadow", "takes no parameters");
+        refused("hostname", "new-name", "takes no parameters");
+        refused("df", "/root", "not allowed");
+        refused("id", "root", "not allowed");
+    }
+
+    #[test]
+    fn what_is_missing_or_twice_is_said() {
+        refused("ping", "", "`host` is missing");
+        refused("ping", "-c", "the value of `-c` must be an integer from 1 to 20");
+        refused("ping", "-c 1 -c 2 127.0.0.1", "`-c` stands twice");
+        refused("ping", "-c 0 127.0.0.1", "from 1 to 20");
+        refused("ping", "-c -1 127.0.0.1", "from 1 to 20");
+        refused("uname", "-s -s", "`-s` stands twice");
+    }
+
+    #[test]
+    fn hostile_text_is_not_echoed() {
+        let policy = Policy::builtin();
+        let uname = policy.command("uname").expect("built in");
+        for parameter in ["\u{1b}]52;c;AAAA\u{7}", "-\u{202e}", "\n", &"x".repeat(5000)] {
+            let message = uname.arguments(&[parameter]).expect_err("refused").to_string();
+            assert!(message.starts_with("a parameter is not allowed"), "{message:?}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The server's life: it opens its log and its socket, takes frames, sends what is recorded, and stops in order.
+
+use std::path::PathBuf;
+
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use transport::{Frame, ListenError, Listener};
+
+use crate::limits::SHUTDOWN_GRACE;
+use crate::log::{Log, OpenError};
+use crate::pipeline::pipeline;
+use crate::policy::Policy;
+use crate::record::Recorded;
+use crate::service::Service;
+
+/// What a server needs to start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen, as a ZeroMQ endpoint.
+    pub listen: String,
+    /// The log's file.
+    pub log: PathBuf,
+    /// What may run.
+    pub policy: Policy,
+}
+
+/// A server that is ready to answer.
+pub struct Server {
+    listener: Listener,
+    service: Service,
+}
+
+/// What a server is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Taking requests.
+    Serve,
+    /// Taking no new work and letting what runs come to its end.
+    Drain,
+    /// Ending the commands that still run.
+    End,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// The socket.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+/// Why a server stopped otherwise than in order.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The socket failed.
+    #[error("the socket was closed")]
+    Socket,
+    /// The last records could not be written.
+    #[error("the last records could not be written to the log")]
+    Log,
+}
+
+impl Server {
+    /// Opens the log and the socket. Runs inside a `tokio::task::LocalSet`.
+    ///
+    /// # Errors
+    /// The log or the socket cannot be had.
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let (log, torn_bytes) = Log::open(&config.log)?;
+        let listener = Listener::bind_loopback(&config.listen).await?;
+        log.append(|line| {
+            line.text("event", "server_started");
+            line.text("version", env!("CARGO_PKG_VERSION"));
+            line.text("endpoint", listener.endpoint());
+            if torn_bytes > 0 {
+                line.number("torn_bytes_removed", torn_bytes);
+            }
+        });
+        Ok(Self { listener, service: Service::new(config.policy, log) })
+    }
+
+    /// Where it listens, with the real port.
+    pub fn endpoint(&self) -> &str {
+        self.listener.endpoint()
+    }
+
+    /// Answers requests until `wanted` leaves [`Phase::Serve`], and then stops in order: no new work, everything that
+    /// runs to its end or, after [`SHUTDOWN_GRACE`] or at [`Phase::End`], ended; every request answered.
+    ///
+    /// # Errors
+    /// The socket failed, or the log could not be written at the end.
+    pub async fn serve(self, wanted: watch::Receiver<Phase>) -> Result<(), ServeError> {
+        let Self { listener, service } = self;
+        let answered = answer_until_drained(&listener, &service, wanted).await;
+        service.log.append(|line| line.text("event", "server_stopped"));
+        let written = service.log.commit_durably().await.map_err(|_| ServeError::Log);
+        listener.close().await;
+        answered.and(written)
+    }
+}
+
+/// The server's loop: frames in, recorded replies out, one write to the log between.
+async fn answer_until_drained(
+    listener: &Listener,
+    service: &Service,
+    mut wanted: watch::Receiver<Phase>,
+) -> Result<(), ServeError> {
+    let mut running: FuturesUnordered<LocalBoxFuture<'_, Recorded>> = FuturesUnordered::new();
+    let mut frames: Vec<Frame> = Vec::new();
+    let mut recorded: Vec<Recorded> = Vec::new();
+    let mut grace_ends = Instant::now();
+    loop {
+        tokio::select! {
+            received = listener.receive(&mut frames) => received.map_err(|_| ServeError::Socket)?,
+            Some(ended) = running.next() => recorded.push(ended),
+            phase = next_phase(&mut wanted, service.phase(), grace_ends) => {
+                service.enter(phase);
+                grace_ends = Instant::now().checked_add(SHUTDOWN_GRACE).unwrap_or(grace_ends);
+            }
+        }
+        while let Some(Some(ended)) = running.next().now_or_never() {
+            recorded.push(ended);
+        }
+        let stopping = service.phase() != Phase::Serve;
+        if stopping {
+            // What has arrived by now is answered too.
+            let _ = listener.receive(&mut frames).now_or_never();
+        }
+        if service.log.is_broken() {
+            // Perhaps there is room again; the attempt itself finds out.
+            let _ = service.log.commit();
+        }
+        for frame in frames.drain(..) {
+            let mut answering = pipeline(service, frame).boxed_local();
+            match answering.as_mut().now_or_never() {
+                Some(ended) => recorded.push(ended),
+                None => running.push(answering),
+            }
+        }
+        send(listener, service, &mut recorded);
+        if stopping && running.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes the log once for all replies that wait, then lets them go.
+fn send(listener: &Listener, service: &Service, recorded: &mut Vec<Recorded>) {
+    let written = service.log.commit();
+    for reply in recorded.drain(..) {
+        let (return_path, body) = match &written {
+            Ok(committed) => reply.into_reply(committed),
+            Err(unwritable) => reply.into_apology(*unwritable),
+        };
+        listener.reply(&return_path, body);
+    }
+}
+
+/// Waits for the next phase: the one that is wanted, or the end when the grace for draining is over.
+async fn next_phase(wanted: &mut watch::Receiver<Phase>, now: Phase, grace_ends: Instant) -> Phase {
+    match now {
+        // Whoever could have asked to stop is gone: that, too, is a reason to stop.
+        Phase::Serve => {
+            wanted.wait_for(|phase| *phase != Phase::Serve).await.map_or(Phase::Drain, |phase| *phase)
+        }
+        Phase::Drain => {
+            let asked = wanted.wait_for(|phase| *phase == Phase::End);
+            let _ = tokio::time::timeout_at(grace_ends, asked).await;
+            Phase::End
+        }
+        Phase::End => std::future::pending().await,
+    }
+}

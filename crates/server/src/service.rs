@@ -1,0 +1,61 @@
+//! What every request finds: the policy, the room there is, the log, and the server's will to go on.
+
+use std::cell::Cell;
+use std::future::Future;
+
+use tokio::sync::watch;
+
+use crate::admit::Gate;
+use crate::log::Log;
+use crate::policy::Policy;
+use crate::server::Phase;
+
+pub(crate) struct Service {
+    pub(crate) policy: Policy,
+    pub(crate) gate: Gate,
+    pub(crate) log: Log,
+    phase: watch::Sender<Phase>,
+    first_job: String,
+    jobs: Cell<u64>,
+}
+
+impl Service {
+    pub(crate) fn new(policy: Policy, log: Log) -> Self {
+        let started = jiff::Timestamp::now().as_millisecond();
+        Self {
+            policy,
+            gate: Gate::new(),
+            log,
+            phase: watch::Sender::new(Phase::Serve),
+            first_job: format!("{started:x}"),
+            jobs: Cell::new(0),
+        }
+    }
+
+    /// A name for the next execution of a command, unlike that of any other of this or an earlier server.
+    pub(crate) fn next_job(&self) -> String {
+        let number = self.jobs.get().saturating_add(1);
+        self.jobs.set(number);
+        format!("{}-{number}", self.first_job)
+    }
+
+    pub(crate) fn enter(&self, phase: Phase) {
+        if phase != Phase::Serve {
+            self.gate.close();
+        }
+        self.phase.send_replace(phase);
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Completes when the commands that still run have to end.
+    pub(crate) fn end_of_commands(&self) -> impl Future<Output = ()> + use<> {
+        let mut phase = self.phase.subscribe();
+        async move {
+            // The sender lives as long as the service, and the service as long as any command.
+            let _ = phase.wait_for(|phase| *phase == Phase::End).await;
+        }
+    }
+}
