@@ -1,0 +1,209 @@
+//! Runs a program on a stack of values. It does not recurse, and charges every step to the budget.
+
+use crate::budget::Budget;
+use crate::error::Error;
+use crate::functions::{self, Arguments};
+use crate::limits;
+use crate::number::{self, Integer, Value};
+use crate::program::{Binary, Comparison, Instruction, Program, Unary};
+use crate::variables::Variables;
+use smallvec::SmallVec;
+
+type Stack = SmallVec<[Value; 8]>;
+
+pub(crate) fn run(program: &Program, variables: &Variables, budget: &mut Budget) -> Result<Value, Error> {
+    let mut stack = Stack::new();
+    let mut counter = 0_usize;
+    while let Some(instruction) = program.code.get(counter) {
+        counter = counter.wrapping_add(1);
+        budget.spend(limits::FUEL_PER_INSTRUCTION)?;
+        let jump = match *instruction {
+            Instruction::Integer(value) => push(&mut stack, Value::Int(Integer::from(value))),
+            Instruction::Float(value) => push(&mut stack, Value::Float(value)),
+            Instruction::Boolean(value) => push(&mut stack, Value::Bool(value)),
+            Instruction::Imaginary(value) => push(&mut stack, Value::Complex(0.0, value)),
+            Instruction::Binary { operator, at } => {
+                binary(&mut stack, operator, budget).map_err(|error| error.at(at))?
+            }
+            Instruction::Unary { operator, at } => {
+                unary(&mut stack, operator, budget).map_err(|error| error.at(at))?
+            }
+            Instruction::Compare { operator, at } => {
+                let (holds, right) = compare(&mut stack, operator, budget).map_err(|error| error.at(at))?;
+                release(&right, budget);
+                push(&mut stack, Value::Bool(holds))
+            }
+            Instruction::CompareChain { operator, at, jump } => {
+                let (holds, right) = compare(&mut stack, operator, budget).map_err(|error| error.at(at))?;
+                if holds {
+                    push(&mut stack, right)
+                } else {
+                    release(&right, budget);
+                    push(&mut stack, Value::Bool(false));
+                    jump
+                }
+            }
+            Instruction::Constant(index) => match program.constants.get(index as usize) {
+                Some(value) => push_counted(&mut stack, value.clone(), budget)?,
+                None => return Err(broken()),
+            },
+            Instruction::Variable(index) => match variables.value(index) {
+                Some(value) => push_counted(&mut stack, value.clone(), budget)?,
+                None => return Err(broken()),
+            },
+            Instruction::UnknownName { at } => return Err(Error::name().at(at)),
+            Instruction::Not => {
+                let value = pop(&mut stack)?;
+                release(&value, budget);
+                push(&mut stack, Value::Bool(!value.is_true()))
+            }
+            Instruction::JumpIfFalseOrPop(jump) => keep_or_jump(&mut stack, false, jump, budget)?,
+            Instruction::JumpIfTrueOrPop(jump) => keep_or_jump(&mut stack, true, jump, budget)?,
+            Instruction::PopJumpIfFalse(jump) => {
+                let value = pop(&mut stack)?;
+                release(&value, budget);
+                if value.is_true() { 0 } else { jump }
+            }
+            Instruction::Jump(jump) => jump,
+            Instruction::List(count) => {
+                let items = take(&mut stack, count, budget)?;
+                push(&mut stack, Value::List(items))
+            }
+            Instruction::Tuple(count) => {
+                let items = take(&mut stack, count, budget)?;
+                push(&mut stack, Value::Tuple(items))
+            }
+            Instruction::Call { function, count, keywords, at } => {
+                let names = keywords.checked_sub(1).and_then(|index| program.keywords.get(index as usize));
+                let names = names.map_or(&[][..], |names| names);
+                call(&mut stack, function, count, names, budget).map_err(|error| error.at(at))?
+            }
+        };
+        counter = counter.wrapping_add(jump as usize);
+    }
+    let result = pop(&mut stack)?;
+    result.charge_for_text(budget)?;
+    Ok(result)
+}
+
+#[inline]
+fn push(stack: &mut Stack, value: Value) -> u32 {
+    stack.push(value);
+    0
+}
+
+#[inline]
+fn push_counted(stack: &mut Stack, value: Value, budget: &mut Budget) -> Result<u32, Error> {
+    if let Some(bytes) = value.heap_bytes() {
+        budget.hold(bytes)?;
+    }
+    stack.push(value);
+    Ok(0)
+}
+
+/// The parser makes no program that pops an empty stack; a broken one gets an error rather than a panic.
+#[inline]
+fn pop(stack: &mut Stack) -> Result<Value, Error> {
+    stack.pop().ok_or_else(broken)
+}
+
+#[cold]
+fn broken() -> Error {
+    Error::new(crate::ErrorKind::Computation, "SystemError", "broken program")
+}
+
+#[inline]
+fn release(value: &Value, budget: &mut Budget) {
+    if let Some(bytes) = value.heap_bytes() {
+        budget.release(bytes);
+    }
+}
+
+fn take(stack: &mut Stack, count: u32, budget: &mut Budget) -> Result<Vec<Value>, Error> {
+    budget.spend(u64::from(count).saturating_mul(limits::FUEL_PER_INSTRUCTION))?;
+    let start = stack.len().checked_sub(count as usize).ok_or_else(broken)?;
+    Ok(stack.drain(start..).collect())
+}
+
+#[inline]
+fn keep_or_jump(stack: &mut Stack, jump_on: bool, jump: u32, budget: &mut Budget) -> Result<u32, Error> {
+    if stack.last().ok_or_else(broken)?.is_true() == jump_on {
+        return Ok(jump);
+    }
+    release(&pop(stack)?, budget);
+    Ok(0)
+}
+
+#[inline]
+fn binary(stack: &mut Stack, operator: Binary, budget: &mut Budget) -> Result<u32, Error> {
+    let right = pop(stack)?;
+    let left = stack.last_mut().ok_or_else(broken)?;
+    let fast = match (&*left, &right) {
+        (Value::Int(left), Value::Int(right)) => match (left.to_i64(), right.to_i64()) {
+            (Some(left), Some(right)) => match operator {
+                Binary::Add => left.checked_add(right),
+                Binary::Subtract => left.checked_sub(right),
+                Binary::Multiply => left.checked_mul(right),
+                _ => None,
+            }
+            .map(|value| Value::Int(Integer::from(value))),
+            _ => None,
+        },
+        (Value::Float(left), Value::Float(right)) => match operator {
+            Binary::Add => Some(Value::Float(left + right)),
+            Binary::Subtract => Some(Value::Float(left - right)),
+            Binary::Multiply => Some(Value::Float(left * right)),
+            _ => None,
+        },
+        _ => None,
+    };
+    if let Some(value) = fast {
+        *left = value;
+        return Ok(0);
+    }
+    release(left, budget);
+    release(&right, budget);
+    let value = number::binary(operator, left, &right, budget)?;
+    if let Some(bytes) = value.heap_bytes() {
+        budget.hold(bytes)?;
+    }
+    *left = value;
+    Ok(0)
+}
+
+fn unary(stack: &mut Stack, operator: Unary, budget: &mut Budget) -> Result<u32, Error> {
+    let operand = stack.last_mut().ok_or_else(broken)?;
+    release(operand, budget);
+    let value = number::unary(operator, operand, budget)?;
+    if let Some(bytes) = value.heap_bytes() {
+        budget.hold(bytes)?;
+    }
+    *operand = value;
+    Ok(0)
+}
+
+#[inline]
+fn compare(stack: &mut Stack, operator: Comparison, budget: &mut Budget) -> Result<(bool, Value), Error> {
+    let right = pop(stack)?;
+    let left = pop(stack)?;
+    release(&left, budget);
+    Ok((number::compare(operator, &left, &right)?, right))
+}
+
+fn call(
+    stack: &mut Stack,
+    function: u16,
+    count: u16,
+    names: &[&'static str],
+    budget: &mut Budget,
+) -> Result<u32, Error> {
+    budget.spend(u64::from(count).saturating_mul(limits::FUEL_PER_INSTRUCTION))?;
+    let start = stack.len().checked_sub(usize::from(count)).ok_or_else(broken)?;
+    let arguments = stack.get(start..).ok_or_else(broken)?;
+    let value = functions::call(function, Arguments::new(arguments, names), budget)?;
+    for argument in arguments {
+        release(argument, budget);
+    }
+    stack.truncate(start);
+    push_counted(stack, value, budget)
+}

@@ -1,0 +1,393 @@
+//! Splits an expression into tokens by Python's lexical rules. It refuses strings, non-ASCII names and every
+//! sign that arithmetic does not need.
+
+use crate::error::Error;
+use crate::program::{Binary, Comparison};
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Token<'a> {
+    Integer(i64),
+    /// An integer literal too long for 64 bits, with its underscores, without its prefix.
+    Digits {
+        digits: &'a str,
+        radix: u32,
+    },
+    Float(f64),
+    Imaginary(f64),
+    Word(&'a str),
+    Operator(Binary),
+    Comparison(Comparison),
+    Tilde,
+    And,
+    Or,
+    Not,
+    If,
+    Else,
+    Open,
+    Close,
+    OpenBracket,
+    CloseBracket,
+    Comma,
+    Dot,
+    Assign,
+    End,
+}
+
+#[derive(Debug)]
+pub(crate) struct Lexer<'a> {
+    text: &'a str,
+    position: usize,
+    /// Open brackets; inside them a newline is only space. The parser keeps the count.
+    pub(crate) brackets: usize,
+    has_begun: bool,
+}
+
+/// Whether Python reserves the word and the language has no use for it as a name.
+pub(crate) fn is_keyword(word: &str) -> bool {
+    matches!(
+        word,
+        "and"
+            | "as"
+            | "assert"
+            | "async"
+            | "await"
+            | "break"
+            | "class"
+            | "continue"
+            | "def"
+            | "del"
+            | "elif"
+            | "else"
+            | "except"
+            | "finally"
+            | "for"
+            | "from"
+            | "global"
+            | "if"
+            | "import"
+            | "in"
+            | "is"
+            | "lambda"
+            | "nonlocal"
+            | "not"
+            | "or"
+            | "pass"
+            | "raise"
+            | "return"
+            | "try"
+            | "while"
+            | "with"
+            | "yield"
+    )
+}
+
+impl<'a> Lexer<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        let position = text.bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        Self { text, position, brackets: 0, has_begun: false }
+    }
+
+    /// The byte offset of the token that comes next, once [`Lexer::next`] has skipped the space before it.
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.position).copied()
+    }
+
+    #[inline]
+    fn peek_at(&self, ahead: usize) -> Option<u8> {
+        self.text.as_bytes().get(self.position.saturating_add(ahead)).copied()
+    }
+
+    #[inline]
+    fn advance(&mut self, bytes: usize) {
+        self.position = self.position.saturating_add(bytes);
+    }
+
+    fn slice(&self, start: usize) -> &'a str {
+        self.text.get(start..self.position).unwrap_or_default()
+    }
+
+    fn here(&self) -> u32 {
+        u32::try_from(self.position).unwrap_or(u32::MAX)
+    }
+
+    fn fail<T>(&self) -> Result<T, Error> {
+        Err(Error::syntax().at(self.here()))
+    }
+
+    /// The next token and the byte offset at which it starts.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<(u32, Token<'a>), Error> {
+        loop {
+            let Some(byte) = self.peek() else {
+                return Ok((self.here(), Token::End));
+            };
+            match byte {
+                b' ' | b'\t' | 0x0c => self.advance(1),
+                b'#' => self.skip_comment(),
+                b'\n' | b'\r' if self.brackets > 0 => self.advance(1),
+                b'\n' | b'\r' => {
+                    if !self.is_blank_to_next_line()? {
+                        return self.fail();
+                    }
+                }
+                b'\\' => self.continue_line()?,
+                _ => break,
+            }
+        }
+        self.has_begun = true;
+        let start = self.here();
+        Ok((start, self.token()?))
+    }
+
+    fn skip_comment(&mut self) {
+        while !matches!(self.peek(), None | Some(b'\n' | b'\r')) {
+            self.advance(1);
+        }
+    }
+
+    /// Takes blank lines and comments outside brackets. Before the expression a further line may hold it,
+    /// unless that line is indented; after the expression nothing may follow.
+    fn is_blank_to_next_line(&mut self) -> Result<bool, Error> {
+        loop {
+            self.advance(1);
+            let line = self.position;
+            while matches!(self.peek(), Some(b' ' | b'\t' | 0x0c)) {
+                self.advance(1);
+            }
+            let is_indented = self.position > line;
+            if self.peek() == Some(b'#') {
+                self.skip_comment();
+                if self.peek().is_none() {
+                    return Ok(true);
+                }
+            }
+            match self.peek() {
+                Some(b'\n' | b'\r') => {}
+                None => return Ok(!is_indented),
+                Some(_) if is_indented => return self.fail(),
+                Some(_) => return Ok(!self.has_begun),
+            }
+        }
+    }
+
+    fn continue_line(&mut self) -> Result<(), Error> {
+        match (self.peek_at(1), self.peek_at(2)) {
+            (Some(b'\r'), Some(b'\n')) => self.advance(3),
+            (Some(b'\n' | b'\r'), _) => self.advance(2),
+            _ => return self.fail(),
+        }
+        if self.peek().is_none() {
+            return self.fail();
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn token(&mut self) -> Result<Token<'a>, Error> {
+        let Some(byte) = self.peek() else {
+            return Ok(Token::End);
+        };
+        let next = self.peek_at(1);
+        let (length, token) = match byte {
+            b'0'..=b'9' => return self.number(),
+            b'.' if next.is_some_and(|next| next.is_ascii_digit()) => return self.number(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => return self.word(),
+            b'(' => (1, Token::Open),
+            b')' => (1, Token::Close),
+            b'[' => (1, Token::OpenBracket),
+            b']' => (1, Token::CloseBracket),
+            b',' => (1, Token::Comma),
+            b'.' => (1, Token::Dot),
+            b'~' => (1, Token::Tilde),
+            b'+' => (1, Token::Operator(Binary::Add)),
+            b'-' => (1, Token::Operator(Binary::Subtract)),
+            b'*' if next == Some(b'*') => (2, Token::Operator(Binary::Power)),
+            b'*' => (1, Token::Operator(Binary::Multiply)),
+            b'/' if next == Some(b'/') => (2, Token::Operator(Binary::FloorDivide)),
+            b'/' => (1, Token::Operator(Binary::Divide)),
+            b'%' => (1, Token::Operator(Binary::Modulo)),
+            b'&' => (1, Token::Operator(Binary::And)),
+            b'|' => (1, Token::Operator(Binary::Or)),
+            b'^' => (1, Token::Operator(Binary::Xor)),
+            b'<' if next == Some(b'<') => (2, Token::Operator(Binary::ShiftLeft)),
+            b'<' if next == Some(b'=') => (2, Token::Comparison(Comparison::LessOrEqual)),
+            b'<' => (1, Token::Comparison(Comparison::Less)),
+            b'>' if next == Some(b'>') => (2, Token::Operator(Binary::ShiftRight)),
+            b'>' if next == Some(b'=') => (2, Token::Comparison(Comparison::GreaterOrEqual)),
+            b'>' => (1, Token::Comparison(Comparison::Greater)),
+            b'=' if next == Some(b'=') => (2, Token::Comparison(Comparison::Equal)),
+            b'=' => (1, Token::Assign),
+            b'!' if next == Some(b'=') => (2, Token::Comparison(Comparison::NotEqual)),
+            _ => return self.fail(),
+        };
+        self.advance(length);
+        // Augmented assignments such as `+=` are one token in Python; here the rest, `=`, is refused by the parser.
+        Ok(token)
+    }
+
+    fn word(&mut self) -> Result<Token<'a>, Error> {
+        let start = self.position;
+        while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            self.advance(1);
+        }
+        if self.peek().is_some_and(|byte| !byte.is_ascii()) {
+            return self.fail();
+        }
+        let word = self.slice(start);
+        Ok(match word {
+            "and" => Token::And,
+            "or" => Token::Or,
+            "not" => Token::Not,
+            "if" => Token::If,
+            "else" => Token::Else,
+            _ if is_keyword(word) => {
+                self.position = start;
+                return self.fail();
+            }
+            _ => Token::Word(word),
+        })
+    }
+
+    #[inline]
+    fn number(&mut self) -> Result<Token<'a>, Error> {
+        let start = self.position;
+        let mut value: i64 = 0;
+        while let Some(byte @ b'0'..=b'9') = self.peek() {
+            match value
+                .checked_mul(10)
+                .and_then(|value| value.checked_add(i64::from(byte.wrapping_sub(b'0'))))
+            {
+                Some(larger) => value = larger,
+                None => return self.long_number(start),
+            }
+            self.advance(1);
+        }
+        let is_plain = match self.peek() {
+            None => true,
+            Some(byte) => !(byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.' || byte >= 0x80),
+        };
+        let has_leading_zero = value != 0 && self.text.as_bytes().get(start) == Some(&b'0');
+        if is_plain && !has_leading_zero && self.position > start {
+            return Ok(Token::Integer(value));
+        }
+        self.long_number(start)
+    }
+
+    /// A number that is more than a few plain digits.
+    fn long_number(&mut self, start: usize) -> Result<Token<'a>, Error> {
+        self.position = start;
+        let prefix = self.peek_at(1).map(|byte| byte.to_ascii_lowercase());
+        if self.peek() == Some(b'0') {
+            let radix = match prefix {
+                Some(b'x') => 16,
+                Some(b'o') => 8,
+                Some(b'b') => 2,
+                _ => 10,
+            };
+            if radix != 10 {
+                return self.radix_number(radix);
+            }
+        }
+        self.digits()?;
+        let mut is_float = false;
+        if self.peek() == Some(b'.') {
+            is_float = true;
+            self.advance(1);
+            if self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+                self.digits()?;
+            }
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            let sign = usize::from(matches!(self.peek_at(1), Some(b'+' | b'-')));
+            if self.peek_at(sign.saturating_add(1)).is_some_and(|byte| byte.is_ascii_digit()) {
+                is_float = true;
+                self.advance(sign.saturating_add(1));
+                self.digits()?;
+            } else if sign > 0 {
+                return self.fail();
+            }
+        }
+        let text = self.slice(start);
+        if matches!(self.peek(), Some(b'j' | b'J')) {
+            self.advance(1);
+            self.end_of_number()?;
+            return Ok(Token::Imaginary(parse_float(text)));
+        }
+        self.end_of_number()?;
+        if is_float {
+            return Ok(Token::Float(parse_float(text)));
+        }
+        if text.starts_with('0') && text.bytes().any(|byte| !matches!(byte, b'0' | b'_')) {
+            self.position = start;
+            return self.fail();
+        }
+        Ok(Token::Digits { digits: text, radix: 10 })
+    }
+
+    fn radix_number(&mut self, radix: u32) -> Result<Token<'a>, Error> {
+        self.advance(2);
+        let start = self.position;
+        loop {
+            if self.peek() == Some(b'_') {
+                self.advance(1);
+            }
+            let before = self.position;
+            while self.peek().is_some_and(|byte| char::from(byte).is_digit(radix)) {
+                self.advance(1);
+            }
+            if before == self.position {
+                return self.fail();
+            }
+            if self.peek() != Some(b'_') {
+                break;
+            }
+        }
+        let digits = self.slice(start);
+        if self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            return self.fail();
+        }
+        self.end_of_number()?;
+        Ok(Token::Digits { digits, radix })
+    }
+
+    /// Digits with single underscores between them; none at all before a fraction such as `.5`.
+    fn digits(&mut self) -> Result<(), Error> {
+        if self.peek() == Some(b'.') {
+            return Ok(());
+        }
+        loop {
+            while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+                self.advance(1);
+            }
+            if self.peek() != Some(b'_') {
+                return Ok(());
+            }
+            self.advance(1);
+            if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+                return self.fail();
+            }
+        }
+    }
+
+    /// As in `CPython`, a keyword may follow a number without a space between them (`1if x else 2`), a name may not.
+    fn end_of_number(&self) -> Result<(), Error> {
+        let rest = self.text.as_bytes().get(self.position..).unwrap_or_default();
+        let Some(first) = rest.first() else {
+            return Ok(());
+        };
+        if !(first.is_ascii_alphanumeric() || *first == b'_' || *first >= 0x80) {
+            return Ok(());
+        }
+        let keywords: [&[u8]; 8] = [b"and", b"else", b"for", b"if", b"in", b"is", b"or", b"not"];
+        if keywords.iter().any(|keyword| rest.starts_with(keyword)) { Ok(()) } else { self.fail() }
+    }
+}
+
+/// The text has been checked by the lexer, so it always parses.
+fn parse_float(text: &str) -> f64 {
+    if text.contains('_') {
+        return text.replace('_', "").parse().unwrap_or(f64::NAN);
+    }
+    text.parse().unwrap_or(f64::NAN)
+}

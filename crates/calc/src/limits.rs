@@ -1,0 +1,39 @@
+//! Every bound of the evaluator, each a named constant. Past one of them an expression is refused; nothing is
+//! cut short or rounded instead.
+
+/// The longest expression, in bytes.
+pub const TEXT_BYTES: usize = 64 * 1024;
+
+/// The deepest nesting: parentheses, calls, brackets, unary operators, `not`, `**` and conditional expressions
+/// that wait for their operand at once. `CPython` has the same limit for parentheses.
+pub const DEPTH: usize = 200;
+
+/// The most decimal digits of an integer literal, of an integer read from JSON and of one written, as in `CPython`.
+pub const DECIMAL_DIGITS: usize = 4_300;
+
+/// The most bits of the absolute value of any integer, decided before the operation that would make it.
+pub const INTEGER_BITS: u64 = 1 << 17;
+
+/// The most items of one list or tuple, and the most arguments of one call.
+pub const ITEMS: usize = 16_384;
+
+/// The most bytes that the big integers of one evaluation may hold at once.
+pub const LIVE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The most variables of one request.
+pub const VARIABLES: usize = 1_024;
+
+/// The longest name of a variable, in bytes.
+pub const NAME_BYTES: usize = 128;
+
+/// The fuel of a whole evaluation. A unit is about 0.4 ns: the product of two 64-bit limbs.
+pub const FULL_FUEL: u64 = 50_000_000;
+
+/// The fuel that a network loop may spend in place, about 20 microseconds.
+pub const SMALL_FUEL: u64 = 50_000;
+
+/// The fuel charged for each byte of text, which pays for lexing and parsing.
+pub const FUEL_PER_BYTE: u64 = 8;
+
+/// The fuel charged for each instruction that is run.
+pub const FUEL_PER_INSTRUCTION: u64 = 16;

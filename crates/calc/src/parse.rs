@@ -1,0 +1,683 @@
+//! Turns tokens into a program by operator precedence, with a stack of its own instead of recursion, so that no
+//! text can exhaust the thread's stack. It computes nothing. Lists and tuples are refused except as arguments.
+
+use crate::budget::Budget;
+use crate::error::Error;
+use crate::functions;
+use crate::lex::{Lexer, Token};
+use crate::limits;
+use crate::number::{Integer, Value};
+use crate::program::{Binary, Comparison, Instruction, KeywordNames, Program, Unary};
+use crate::variables::Variables;
+use smallvec::SmallVec;
+
+/// How tightly an operator binds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    /// An open bracket or condition, which only its own end can close.
+    Open,
+    Conditional,
+    Or,
+    And,
+    Not,
+    Comparison,
+    BitOr,
+    BitXor,
+    BitAnd,
+    Shift,
+    Sum,
+    Product,
+    Unary,
+    Power,
+}
+
+/// What waits for its right operand or its end.
+#[derive(Debug)]
+enum Pending {
+    Paren {
+        start: usize,
+        role: Paren,
+    },
+    List {
+        items: u32,
+        start: usize,
+    },
+    Call(Box<Call>),
+    /// `A if C`, until `else`. The code of `A` lies in `value..condition`.
+    Condition {
+        value: usize,
+        condition: usize,
+    },
+    /// `A if C else B`: the jump over `B`, just before it.
+    Otherwise {
+        jump: usize,
+    },
+    Or {
+        jump: usize,
+    },
+    And {
+        jump: usize,
+    },
+    Not,
+    /// `last_jump` is the comparison before it in a chain.
+    Comparison {
+        operator: Comparison,
+        at: u32,
+        last_jump: Option<usize>,
+    },
+    Binary {
+        operator: Binary,
+        at: u32,
+    },
+    Unary {
+        operator: Unary,
+        at: u32,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Paren {
+    Group,
+    /// An argument starts here, so a comma makes a tuple.
+    Argument,
+    Tuple {
+        items: u32,
+    },
+}
+
+#[derive(Debug)]
+struct Call {
+    function: u16,
+    at: u32,
+    count: u32,
+    /// How many arguments came before the first keyword.
+    positional: u32,
+    /// Where the code of the present argument begins.
+    start: usize,
+    keywords: KeywordNames,
+}
+
+struct Parser<'a> {
+    lexer: Lexer<'a>,
+    at: u32,
+    token: Token<'a>,
+    program: Program,
+    pending: SmallVec<[Pending; 8]>,
+    depth: usize,
+    variables: &'a Variables,
+    /// A name that starts with an underscore is refused even where it would never be evaluated.
+    first_private_name: Option<u32>,
+}
+
+pub(crate) fn parse(text: &str, variables: &Variables, budget: &mut Budget) -> Result<Program, Error> {
+    budget.start();
+    if text.len() > limits::TEXT_BYTES {
+        return Err(Error::limit("MemoryError", "the expression is longer than 65536 bytes"));
+    }
+    budget.spend((text.len() as u64).saturating_mul(limits::FUEL_PER_BYTE))?;
+    let mut parser = Parser {
+        lexer: Lexer::new(text),
+        at: 0,
+        token: Token::End,
+        program: Program::default(),
+        pending: SmallVec::new(),
+        depth: 0,
+        variables,
+        first_private_name: None,
+    };
+    match parser.expression(budget) {
+        Ok(()) => {}
+        Err(error) => return Err(error.at(parser.at).in_text(text)),
+    }
+    match parser.first_private_name {
+        Some(at) => Err(Error::name().at(at).in_text(text)),
+        None => Ok(parser.program),
+    }
+}
+
+fn level_of(operator: Binary) -> Level {
+    match operator {
+        Binary::Or => Level::BitOr,
+        Binary::Xor => Level::BitXor,
+        Binary::And => Level::BitAnd,
+        Binary::ShiftLeft | Binary::ShiftRight => Level::Shift,
+        Binary::Add | Binary::Subtract => Level::Sum,
+        Binary::Multiply | Binary::Divide | Binary::FloorDivide | Binary::Modulo => Level::Product,
+        Binary::Power => Level::Power,
+    }
+}
+
+impl Pending {
+    #[inline]
+    fn level(&self) -> Level {
+        match self {
+            Self::Paren { .. } | Self::List { .. } | Self::Call(_) | Self::Condition { .. } => Level::Open,
+            Self::Otherwise { .. } => Level::Conditional,
+            Self::Or { .. } => Level::Or,
+            Self::And { .. } => Level::And,
+            Self::Not => Level::Not,
+            Self::Comparison { .. } => Level::Comparison,
+            Self::Binary { operator, .. } => level_of(*operator),
+            Self::Unary { .. } => Level::Unary,
+        }
+    }
+
+    /// Whether it counts towards the depth: what Python's grammar nests rather than repeats.
+    fn is_nesting(&self) -> bool {
+        match self {
+            Self::Or { .. } | Self::And { .. } | Self::Comparison { .. } => false,
+            Self::Binary { operator, .. } => *operator == Binary::Power,
+            Self::Paren { .. }
+            | Self::List { .. }
+            | Self::Call(_)
+            | Self::Condition { .. }
+            | Self::Otherwise { .. }
+            | Self::Not
+            | Self::Unary { .. } => true,
+        }
+    }
+}
+
+impl<'a> Parser<'a> {
+    #[inline]
+    fn advance(&mut self) -> Result<(), Error> {
+        (self.at, self.token) = self.lexer.next()?;
+        Ok(())
+    }
+
+    fn code_length(&self) -> usize {
+        self.program.code.len()
+    }
+
+    #[inline]
+    fn emit(&mut self, instruction: Instruction) {
+        self.program.code.push(instruction);
+    }
+
+    #[inline]
+    fn push(&mut self, pending: Pending) -> Result<(), Error> {
+        if pending.is_nesting() {
+            self.depth = self.depth.saturating_add(1);
+            if self.depth > limits::DEPTH {
+                return Err(match pending {
+                    Pending::Paren { .. } | Pending::List { .. } | Pending::Call(_) => Error::syntax(),
+                    _ => Error::limit("RecursionError", "the expression is nested more than 200 levels deep"),
+                });
+            }
+        }
+        self.pending.push(pending);
+        Ok(())
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<Pending> {
+        let pending = self.pending.pop()?;
+        if pending.is_nesting() {
+            self.depth = self.depth.saturating_sub(1);
+        }
+        Some(pending)
+    }
+
+    fn expression(&mut self, budget: &mut Budget) -> Result<(), Error> {
+        self.advance()?;
+        loop {
+            self.operand()?;
+            if self.operators(budget)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads up to the end of one operand, leaving the open brackets and prefix operators before it pending.
+    fn operand(&mut self) -> Result<(), Error> {
+        loop {
+            let at = self.at;
+            match self.token {
+                Token::Integer(value) => {
+                    self.emit(Instruction::Integer(value));
+                    return self.advance();
+                }
+                Token::Float(value) => {
+                    self.emit(Instruction::Float(value));
+                    return self.advance();
+                }
+                Token::Imaginary(value) => {
+                    self.emit(Instruction::Imaginary(value));
+                    return self.advance();
+                }
+                Token::Digits { digits, radix } => {
+                    let value = Integer::from_digits(digits, radix)?;
+                    match value.to_i64() {
+                        Some(small) => self.emit(Instruction::Integer(small)),
+                        None => self.constant(Value::Int(value)),
+                    }
+                    return self.advance();
+                }
+                Token::Operator(Binary::Subtract) => {
+                    self.push(Pending::Unary { operator: Unary::Minus, at })?
+                }
+                Token::Operator(Binary::Add) => self.push(Pending::Unary { operator: Unary::Plus, at })?,
+                Token::Tilde => self.push(Pending::Unary { operator: Unary::Invert, at })?,
+                Token::Not => {
+                    if self.pending.last().is_some_and(|pending| pending.level() > Level::Not) {
+                        return Err(Error::syntax());
+                    }
+                    self.push(Pending::Not)?;
+                }
+                Token::Open => {
+                    let role = if self.is_argument_start() { Paren::Argument } else { Paren::Group };
+                    let start = self.code_length();
+                    self.open(Pending::Paren { start, role })?;
+                }
+                Token::OpenBracket => {
+                    if !self.is_argument_start() {
+                        return Err(Error::syntax());
+                    }
+                    let start = self.code_length();
+                    self.open(Pending::List { items: 0, start })?;
+                }
+                Token::Word(word) => {
+                    if self.word(word)? {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Token::Close | Token::CloseBracket => return self.close_without_operand(),
+                _ => return Err(Error::syntax()),
+            }
+            self.advance()?;
+        }
+    }
+
+    fn open(&mut self, pending: Pending) -> Result<(), Error> {
+        self.push(pending)?;
+        self.lexer.brackets = self.lexer.brackets.saturating_add(1);
+        Ok(())
+    }
+
+    fn constant(&mut self, value: Value) {
+        let index = u32::try_from(self.program.constants.len()).unwrap_or(u32::MAX);
+        self.program.constants.push(value);
+        self.emit(Instruction::Constant(index));
+    }
+
+    /// Whether the next operand is a whole argument as far as is read, so that it may be a list or tuple.
+    fn is_argument_start(&self) -> bool {
+        match self.pending.last() {
+            Some(Pending::Call(_)) => true,
+            Some(Pending::Paren { role: Paren::Argument, .. }) => true,
+            _ => false,
+        }
+    }
+
+    /// Reads a name: a constant or variable (then the operand is complete), the start of a call, or the name of a
+    /// keyword argument (then an operand follows).
+    fn word(&mut self, word: &'a str) -> Result<bool, Error> {
+        let at = self.at;
+        if word.starts_with('_') && self.first_private_name.is_none() {
+            self.first_private_name = Some(at);
+        }
+        self.advance()?;
+        if self.token == Token::Assign {
+            self.keyword(word)?;
+            self.advance()?;
+            return Ok(false);
+        }
+        let mut module = None;
+        let mut name = word;
+        if self.token == Token::Dot {
+            module = functions::module(word);
+            self.advance()?;
+            let Token::Word(member) = self.token else {
+                return Err(Error::syntax());
+            };
+            if module.is_none() {
+                return Err(Error::syntax());
+            }
+            name = member;
+            self.advance()?;
+        }
+        if self.token == Token::Open {
+            let Some(function) = functions::find(module, name) else {
+                // The call of an unknown name: parsed to its end, for syntax errors come first.
+                if module.is_some() {
+                    return Err(Error::syntax().at(at));
+                }
+                return self.begin_call(functions::UNKNOWN, at);
+            };
+            return self.begin_call(function, at);
+        }
+        let instruction = match (module, self.variables.find(name)) {
+            (None, Some(index)) => Instruction::Variable(index),
+            _ => match functions::constant(module, name) {
+                Some(instruction) => instruction,
+                None if module.is_some() && functions::find(module, name).is_none() => {
+                    return Err(Error::syntax().at(at));
+                }
+                None => Instruction::UnknownName { at },
+            },
+        };
+        self.emit(instruction);
+        Ok(true)
+    }
+
+    fn begin_call(&mut self, function: u16, at: u32) -> Result<bool, Error> {
+        if function == functions::UNKNOWN {
+            // Python looks the name up before it computes the arguments.
+            self.emit(Instruction::UnknownName { at });
+        }
+        let start = self.code_length();
+        let call = Call { function, at, count: 0, positional: 0, start, keywords: KeywordNames::new() };
+        self.open(Pending::Call(Box::new(call)))?;
+        self.advance()?;
+        Ok(false)
+    }
+
+    /// `name=` is only right at the start of an argument.
+    fn keyword(&mut self, word: &str) -> Result<(), Error> {
+        let name = functions::keyword(word);
+        match self.pending.last_mut() {
+            Some(Pending::Call(call)) if call.keywords.len() < usize::from(u8::MAX) => {
+                let is_repeated = name != functions::UNKNOWN_KEYWORD && call.keywords.contains(&name);
+                if is_repeated || matches!(word, "True" | "False" | "None") {
+                    return Err(Error::syntax());
+                }
+                if call.keywords.is_empty() {
+                    call.positional = call.count;
+                }
+                call.keywords.push(name);
+                Ok(())
+            }
+            _ => Err(Error::syntax()),
+        }
+    }
+
+    /// A closing bracket where an operand could be: `f()`, `f(1,)`, `()`, `[]`, `[1,]`.
+    fn close_without_operand(&mut self) -> Result<(), Error> {
+        match (self.token, self.pending.last()) {
+            (Token::Close, Some(Pending::Call(call))) => {
+                // `f(a=)` has a keyword without its value.
+                if !call.has_all_values() {
+                    return Err(Error::syntax());
+                }
+                self.end_call()
+            }
+            (Token::Close, Some(Pending::Paren { role: Paren::Argument, .. })) => {
+                self.end_sequence(0, Instruction::Tuple)
+            }
+            (Token::Close, Some(Pending::Paren { role: Paren::Tuple { items }, .. })) => {
+                let items = *items;
+                self.end_sequence(items, Instruction::Tuple)
+            }
+            (Token::CloseBracket, Some(Pending::List { items, .. })) => {
+                let items = *items;
+                self.end_sequence(items, Instruction::List)
+            }
+            _ => Err(Error::syntax()),
+        }
+    }
+
+    fn close_bracket(&mut self) -> Result<(), Error> {
+        self.pop();
+        self.lexer.brackets = self.lexer.brackets.saturating_sub(1);
+        self.advance()
+    }
+
+    /// Ends a list or tuple, after which only the rest of the call may follow.
+    fn end_sequence(&mut self, items: u32, instruction: fn(u32) -> Instruction) -> Result<(), Error> {
+        self.emit(instruction(items));
+        self.close_bracket()?;
+        loop {
+            match (self.token, self.pending.last()) {
+                (Token::Close, Some(Pending::Paren { role: Paren::Argument, .. })) => self.close_bracket()?,
+                (Token::Close | Token::Comma, Some(Pending::Call(_))) => return Ok(()),
+                _ => return Err(Error::syntax()),
+            }
+        }
+    }
+
+    fn end_call(&mut self) -> Result<(), Error> {
+        if let Some(Pending::Call(call)) = self.pending.last_mut() {
+            let count = u16::try_from(call.count).unwrap_or(u16::MAX);
+            let (function, at) = (call.function, call.at);
+            let mut keywords = 0;
+            if !call.keywords.is_empty() {
+                self.program.keywords.push(std::mem::take(&mut call.keywords));
+                keywords = u32::try_from(self.program.keywords.len()).unwrap_or(u32::MAX);
+            }
+            self.emit(Instruction::Call { function, count, keywords, at });
+        }
+        self.close_bracket()
+    }
+
+    /// Reads operators up to the next operand; true at the end of the text.
+    #[inline]
+    fn operators(&mut self, budget: &mut Budget) -> Result<bool, Error> {
+        loop {
+            let at = self.at;
+            match self.token {
+                Token::Operator(operator) => {
+                    if operator != Binary::Power {
+                        self.reduce(level_of(operator));
+                    }
+                    self.push(Pending::Binary { operator, at })?;
+                    break;
+                }
+                Token::Comparison(operator) => {
+                    self.reduce(Level::BitOr);
+                    self.comparison(operator, at)?;
+                    break;
+                }
+                Token::And => {
+                    self.reduce(Level::And);
+                    let jump = self.code_length();
+                    self.emit(Instruction::JumpIfFalseOrPop(0));
+                    self.push(Pending::And { jump })?;
+                    break;
+                }
+                Token::Or => {
+                    self.reduce(Level::Or);
+                    let jump = self.code_length();
+                    self.emit(Instruction::JumpIfTrueOrPop(0));
+                    self.push(Pending::Or { jump })?;
+                    break;
+                }
+                Token::If => {
+                    self.condition()?;
+                    break;
+                }
+                Token::Else => {
+                    self.otherwise(budget)?;
+                    break;
+                }
+                Token::Comma => {
+                    self.reduce(Level::Conditional);
+                    self.comma()?;
+                    break;
+                }
+                Token::Close => {
+                    self.reduce(Level::Conditional);
+                    self.close()?;
+                }
+                Token::CloseBracket => {
+                    self.reduce(Level::Conditional);
+                    let Some(Pending::List { items, .. }) = self.pending.last() else {
+                        return Err(Error::syntax());
+                    };
+                    let items = items.saturating_add(1);
+                    within_items(items)?;
+                    self.end_sequence(items, Instruction::List)?;
+                }
+                Token::End => {
+                    self.reduce(Level::Conditional);
+                    return if self.pending.is_empty() { Ok(true) } else { Err(Error::syntax()) };
+                }
+                _ => return Err(Error::syntax()),
+            }
+        }
+        self.advance()?;
+        Ok(false)
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        match self.pending.last_mut() {
+            Some(Pending::Paren { role: Paren::Tuple { items }, .. }) => {
+                let items = items.saturating_add(1);
+                within_items(items)?;
+                self.end_sequence(items, Instruction::Tuple)
+            }
+            Some(Pending::Paren { .. }) => self.close_bracket(),
+            Some(Pending::Call(call)) => {
+                call.end_argument(0)?;
+                self.end_call()
+            }
+            _ => Err(Error::syntax()),
+        }
+    }
+
+    fn comma(&mut self) -> Result<(), Error> {
+        let length = self.code_length();
+        match self.pending.last_mut() {
+            Some(Pending::Call(call)) => call.end_argument(length),
+            Some(Pending::List { items, start }) => {
+                *items = items.saturating_add(1);
+                *start = length;
+                within_items(*items)
+            }
+            Some(Pending::Paren { start, role }) => {
+                let items = match role {
+                    Paren::Group => return Err(Error::syntax()),
+                    Paren::Argument => 1,
+                    Paren::Tuple { items } => items.saturating_add(1),
+                };
+                *role = Paren::Tuple { items };
+                *start = length;
+                within_items(items)
+            }
+            _ => Err(Error::syntax()),
+        }
+    }
+
+    fn comparison(&mut self, operator: Comparison, at: u32) -> Result<(), Error> {
+        let mut last_jump = None;
+        if let Some(Pending::Comparison { operator, at, last_jump: earlier }) = self.pending.last() {
+            // Until the end of the chain is known, each jump holds the place of the one before it, plus one.
+            let jump = earlier.map_or(0, |earlier| earlier.saturating_add(1));
+            let jump = u32::try_from(jump).unwrap_or(u32::MAX);
+            let instruction = Instruction::CompareChain { operator: *operator, at: *at, jump };
+            last_jump = Some(self.code_length());
+            self.emit(instruction);
+            self.pop();
+        }
+        self.push(Pending::Comparison { operator, at, last_jump })
+    }
+
+    /// `A if`: what was read is `A`, whose code will be moved behind that of the condition.
+    fn condition(&mut self) -> Result<(), Error> {
+        self.reduce(Level::Or);
+        let value = match self.pending.last() {
+            None => 0,
+            Some(Pending::Paren { start, .. } | Pending::List { start, .. }) => *start,
+            Some(Pending::Call(call)) => call.start,
+            Some(Pending::Otherwise { jump }) => jump.saturating_add(1),
+            _ => return Err(Error::syntax()),
+        };
+        self.emit(Instruction::Jump(0));
+        let condition = self.code_length();
+        self.push(Pending::Condition { value, condition })
+    }
+
+    /// `A if C else`: turns the code `A, jump, C` into `C, jump if false, A, jump`.
+    fn otherwise(&mut self, budget: &mut Budget) -> Result<(), Error> {
+        self.reduce(Level::Or);
+        let Some(Pending::Condition { value, condition }) = self.pop() else {
+            return Err(Error::syntax());
+        };
+        self.emit(Instruction::PopJumpIfFalse(0));
+        let length = self.code_length();
+        budget.spend(length.saturating_sub(value) as u64)?;
+        let moved = condition.saturating_sub(value);
+        if let Some(code) = self.program.code.get_mut(value..) {
+            code.rotate_left(moved);
+        }
+        let test = length.saturating_sub(moved).saturating_sub(1);
+        self.land(test, length);
+        self.push(Pending::Otherwise { jump: length.saturating_sub(1) })
+    }
+
+    /// Makes the jump at `from` lead to `to`.
+    fn land(&mut self, from: usize, to: usize) {
+        let distance = u32::try_from(to.saturating_sub(from).saturating_sub(1)).unwrap_or(u32::MAX);
+        match self.program.code.get_mut(from) {
+            Some(
+                Instruction::Jump(jump)
+                | Instruction::PopJumpIfFalse(jump)
+                | Instruction::JumpIfFalseOrPop(jump)
+                | Instruction::JumpIfTrueOrPop(jump)
+                | Instruction::CompareChain { jump, .. },
+            ) => *jump = distance,
+            _ => {}
+        }
+    }
+
+    /// Completes what waits and binds at least as tightly as `level`.
+    #[inline]
+    fn reduce(&mut self, level: Level) {
+        while self.pending.last().is_some_and(|pending| pending.level() >= level) {
+            let Some(pending) = self.pop() else { return };
+            match pending {
+                Pending::Binary { operator, at } => self.emit(Instruction::Binary { operator, at }),
+                Pending::Unary { operator, at } => self.emit(Instruction::Unary { operator, at }),
+                Pending::Not => self.emit(Instruction::Not),
+                Pending::Comparison { operator, at, last_jump } => {
+                    self.emit(Instruction::Compare { operator, at });
+                    self.land_chain(last_jump);
+                }
+                Pending::And { jump } | Pending::Or { jump } | Pending::Otherwise { jump } => {
+                    let here = self.code_length();
+                    self.land(jump, here);
+                }
+                Pending::Paren { .. }
+                | Pending::List { .. }
+                | Pending::Call(_)
+                | Pending::Condition { .. } => {}
+            }
+        }
+    }
+
+    fn land_chain(&mut self, last_jump: Option<usize>) {
+        let here = self.code_length();
+        let mut next = last_jump;
+        while let Some(from) = next {
+            next = match self.program.code.get(from) {
+                Some(Instruction::CompareChain { jump, .. }) => (*jump as usize).checked_sub(1),
+                _ => None,
+            };
+            self.land(from, here);
+        }
+    }
+}
+
+impl Call {
+    /// Counts the argument that ends here. Positional arguments may not follow keyword arguments.
+    fn end_argument(&mut self, next_start: usize) -> Result<(), Error> {
+        self.count = self.count.saturating_add(1);
+        self.start = next_start;
+        if !self.has_all_values() {
+            return Err(Error::syntax());
+        }
+        within_items(self.count)
+    }
+
+    /// Whether each keyword has its value, and nothing else came after the first keyword.
+    fn has_all_values(&self) -> bool {
+        self.keywords.is_empty() || (self.keywords.len() as u32).saturating_add(self.positional) == self.count
+    }
+}
+
+fn within_items(count: u32) -> Result<(), Error> {
+    if count as usize > limits::ITEMS {
+        return Err(Error::limit("MemoryError", "a list or call has more than 16384 items"));
+    }
+    Ok(())
+}

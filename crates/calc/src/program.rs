@@ -1,0 +1,138 @@
+//! A parsed expression: a flat list of instructions for a stack of values. Jumps are relative, so that a block
+//! can be moved as a whole. It holds no names: they are resolved while parsing.
+
+use crate::number::Value;
+use smallvec::SmallVec;
+
+/// One step of a program. `at` is the byte offset of its operator or name, for errors.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Instruction {
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+    Imaginary(f64),
+    /// A constant that does not fit into an instruction.
+    Constant(u32),
+    Variable(u32),
+    UnknownName {
+        at: u32,
+    },
+    Unary {
+        operator: Unary,
+        at: u32,
+    },
+    Binary {
+        operator: Binary,
+        at: u32,
+    },
+    Compare {
+        operator: Comparison,
+        at: u32,
+    },
+    /// Compares two values; where that holds it keeps the right one, else it leaves `False` and jumps.
+    CompareChain {
+        operator: Comparison,
+        at: u32,
+        jump: u32,
+    },
+    Not,
+    JumpIfFalseOrPop(u32),
+    JumpIfTrueOrPop(u32),
+    PopJumpIfFalse(u32),
+    Jump(u32),
+    List(u32),
+    Tuple(u32),
+    Call {
+        function: u16,
+        count: u16,
+        keywords: u32,
+        at: u32,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unary {
+    Plus,
+    Minus,
+    Invert,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Binary {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    FloorDivide,
+    Modulo,
+    Power,
+    ShiftLeft,
+    ShiftRight,
+    And,
+    Or,
+    Xor,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Equal,
+    NotEqual,
+}
+
+impl Unary {
+    pub(crate) fn symbol(self) -> &'static str {
+        match self {
+            Self::Plus => "+",
+            Self::Minus => "-",
+            Self::Invert => "~",
+        }
+    }
+}
+
+impl Binary {
+    /// As Python's messages spell the operator.
+    pub(crate) fn symbol(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::FloorDivide => "//",
+            Self::Modulo => "%",
+            Self::Power => "** or pow()",
+            Self::ShiftLeft => "<<",
+            Self::ShiftRight => ">>",
+            Self::And => "&",
+            Self::Or => "|",
+            Self::Xor => "^",
+        }
+    }
+}
+
+impl Comparison {
+    pub(crate) fn symbol(self) -> &'static str {
+        match self {
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+        }
+    }
+}
+
+/// The names of the keyword arguments of one call, which are its last arguments.
+pub(crate) type KeywordNames = SmallVec<[&'static str; 4]>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Program {
+    pub(crate) code: SmallVec<[Instruction; 24]>,
+    pub(crate) constants: Vec<Value>,
+    /// `Call::keywords` is an index into this, plus one; zero means none.
+    pub(crate) keywords: Vec<KeywordNames>,
+}
