@@ -10,7 +10,7 @@ mod line;
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -103,13 +103,13 @@ impl Log {
         match file::write_from_front(&self.file, &mut state.unwritten) {
             Ok(()) => {
                 if self.broken.replace(false) {
-                    eprintln!("bidden: the log can be written again");
+                    complain("the log can be written again");
                 }
                 Ok(Committed(()))
             }
             Err(error) => {
                 if !self.broken.replace(true) {
-                    eprintln!("bidden: cannot write the log: {error}; no request is taken until it can be");
+                    complain(&format!("cannot write the log: {error}; nothing is executed until it can be"));
                 }
                 Err(Unwritable)
             }
@@ -147,11 +147,16 @@ impl Log {
                 Ok(())
             }
             Err(error) => {
-                eprintln!("bidden: the disk does not take the log: {error}");
+                complain(&format!("the disk does not take the log: {error}"));
                 Err(Unwritable)
             }
         }
     }
+}
+
+/// Tells the operator, who reads stderr; where nobody can be told there is nothing else to do.
+fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "bidden: {message}");
 }
 
 /// The right to sync, given back even if the one who has it is dropped in the middle.

@@ -49,6 +49,9 @@ pub enum StartError {
     /// The log.
     #[error(transparent)]
     Log(#[from] OpenError),
+    /// The log is open and cannot be written.
+    #[error("the log takes no record")]
+    FirstRecord,
     /// The socket.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -81,6 +84,7 @@ impl Server {
                 line.number("torn_bytes_removed", torn_bytes);
             }
         });
+        log.commit().map_err(|_| StartError::FirstRecord)?;
         Ok(Self { listener, service: Service::new(config.policy, log) })
     }
 

@@ -1,0 +1,165 @@
+//! The command line: one struct for each mode, holding only what that mode uses.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs that command or computes that formula on another machine, and nothing else.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bidden",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Start here:
+  bidden demo                      see both kinds of work done, through real sockets
+  bidden serve                     serve this machine, in a terminal of its own
+  bidden run ping 127.0.0.1        run an allow-listed command there
+  bidden compute '(6 + 4) * 8'     compute an expression there
+
+Exit codes of run, compute and send:
+  the remote command's own; 128+n if signal n ended it; 124 out of time;
+  126 refused; 1 the expression is wrong or has no value;
+  125 anything of bidden's own, such as no server"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) mode: Mode,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mode {
+    /// Serve requests until Ctrl-C or SIGTERM
+    Serve(Serve),
+    /// Run a command that the server allows
+    Run(Run),
+    /// Compute an expression with Python's arithmetic
+    Compute(Compute),
+    /// Send a request as it is and print the reply as it is
+    Send(Send),
+    /// Start a server inside, send it two examples, and show what came back
+    #[command(after_help = "The exit code is 0 only if both examples succeeded.")]
+    Demo,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Without a configuration the server is reachable from this machine only and runs
+a fixed list of harmless commands: date, df, free, hostname, id, ping, ps, uname,
+uptime, whoami.
+
+On Ctrl-C or SIGTERM it takes no new work, lets what runs come to its end for 10
+seconds, answers everyone and exits 0. A second Ctrl-C ends at once what runs.
+
+Examples:
+  bidden serve
+  bidden serve --listen 'tcp://127.0.0.1:*' --log /var/log/bidden/server.log")]
+pub(crate) struct Serve {
+    /// Where to listen; port 0 or * takes a free one
+    #[arg(long, value_name = "ENDPOINT", default_value = DEFAULT_ENDPOINT)]
+    pub(crate) listen: String,
+    /// The log: one JSON record a line
+    #[arg(long, value_name = "FILE", default_value = "server.log")]
+    pub(crate) log: PathBuf,
+}
+
+/// Where and how long, for every mode that asks a server.
+#[derive(Args, Debug)]
+pub(crate) struct Server {
+    /// The server
+    #[arg(long, value_name = "ENDPOINT", env = "BIDDEN_TO", default_value = DEFAULT_ENDPOINT)]
+    pub(crate) to: String,
+    /// How long the work may take, in seconds; the server's own limit still holds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+    /// How long to look for the server, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
+    pub(crate) connect_timeout: Duration,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+What the command prints to stdout and stderr comes out at the same places here,
+and its exit code is this program's. Options of bidden stand before the command.
+
+Examples:
+  bidden run ping 127.0.0.1
+  bidden run --timeout 3 ping -c 10 example.org
+  bidden run --json uptime")]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// Print the reply as JSON instead
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The command's name in the server's policy
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: String,
+    /// Its parameters
+    #[arg(value_name = "PARAMETER", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) parameters: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  bidden compute '(6 + 4) * 8'
+  bidden compute 'x ** 2 // 3' --var x=10
+  bidden compute --json -- '-7 // 2'")]
+pub(crate) struct Compute {
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// Print the reply as JSON instead
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// A value for a name in the expression; may be given again for other names
+    #[arg(long = "var", value_name = "NAME=NUMBER", value_parser = variable)]
+    pub(crate) variables: Vec<(String, String)>,
+    /// Spell the result so that any JSON reader gets it exactly, such as {"$int":"…"}
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// The expression, as Python writes it
+    #[arg(value_name = "EXPRESSION", allow_hyphen_values = true)]
+    pub(crate) expression: String,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  echo '{\"command_type\":\"compute\",\"expression\":\"6*7\"}' | bidden send -
+  bidden send request.json")]
+pub(crate) struct Send {
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// The file with the request, or - for standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+const DEFAULT_ENDPOINT: &str = "tcp://127.0.0.1:5555";
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    let duration = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
+    if duration.is_zero() || duration > client::LONGEST_WAIT {
+        return Err(format!("must be above 0 and at most {}", client::LONGEST_WAIT.as_secs()));
+    }
+    Ok(duration)
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, number) = text.split_once('=').ok_or("write it as NAME=NUMBER, such as x=2.5")?;
+    Ok((name.to_owned(), number.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,65 @@
+//! `bidden demo`: a server and a client in one program, joined by a real socket, doing the two kinds of work.
+
+use std::io;
+
+use anyhow::Context as _;
+use client::{Action, Client, Numbers, Request, Verdict};
+use server::policy::Policy;
+use server::{Config, Phase, Server};
+use tokio::sync::watch;
+
+use crate::exit::Exit;
+use crate::terminal::pass_on;
+
+pub(crate) async fn demo() -> anyhow::Result<Exit> {
+    let directory = std::env::temp_dir().join(format!("bidden-demo-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    let log = directory.join("server.log");
+    let config =
+        Config { listen: "tcp://127.0.0.1:*".to_owned(), log: log.clone(), policy: Policy::builtin() };
+    let server = Server::bind(config).await?;
+    let endpoint = server.endpoint().to_owned();
+    show(&format!("server   {endpoint}\n"))?;
+
+    let (wanted, phase) = watch::channel(Phase::Serve);
+    let serving = tokio::task::spawn_local(server.serve(phase));
+    let shown = show_both(&endpoint).await;
+    wanted.send_replace(Phase::Drain);
+    serving.await.context("the server failed")??;
+
+    show(&format!("log      {}\n", log.display()))?;
+    Ok(if shown? { Exit::Success } else { Exit::Own })
+}
+
+/// Sends the two examples; true if both succeeded.
+async fn show_both(endpoint: &str) -> anyhow::Result<bool> {
+    let mut client = Client::connect(endpoint).await?;
+    let ping = Action::Os { command_name: "ping".into(), parameters: vec!["127.0.0.1".into()] };
+    let compute =
+        Action::Compute { expression: "(6 + 4) * 8".into(), variables: vec![], numbers: Numbers::Python };
+    let mut all_succeeded = true;
+    for action in [ping, compute] {
+        let request = Request { id: None, timeout: None, action };
+        show(&format!("\nrequest  {}\n", String::from_utf8_lossy(&request.encode())))?;
+        let answer = client.request(&request).await?;
+        let text = match answer.reply()?.verdict {
+            Verdict::Computed { json, .. } => json.into_owned().into_bytes(),
+            Verdict::Finished { output, end } => {
+                all_succeeded &= Exit::from_end(end) == Exit::Success;
+                [output.stdout, output.stderr].concat()
+            }
+            Verdict::Failed(failure) => {
+                all_succeeded = false;
+                format!("{}: {}", failure.code.as_str(), failure.message).into_bytes()
+            }
+        };
+        let text = String::from_utf8_lossy(&text);
+        show(&format!("result   {}\n", text.trim_end().replace('\n', "\n         ")))?;
+    }
+    show("\n")?;
+    Ok(all_succeeded)
+}
+
+fn show(text: &str) -> anyhow::Result<()> {
+    pass_on(&mut io::stdout(), text.as_bytes()).context("cannot print")
+}

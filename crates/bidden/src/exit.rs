@@ -1,0 +1,64 @@
+//! Exit codes, as timeout(1) and shells use them.
+
+use std::process::ExitCode;
+
+use client::{End, ErrorCode};
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// 0.
+    Success,
+    /// The remote command's own exit status.
+    Remote(u8),
+    /// 128 and the number of the signal that ended the remote command.
+    Signal(u8),
+    /// 1: the expression is wrong or has no value.
+    NoValue,
+    /// 124: the time was over.
+    TimedOut,
+    /// 125: anything of bidden's own, such as no server.
+    Own,
+    /// 126: not allowed.
+    Refused,
+}
+
+impl Exit {
+    /// The code for the end of a remote command.
+    pub(crate) fn from_end(end: End) -> Self {
+        match end {
+            End::Exit(0) => Self::Success,
+            End::Exit(code) => u8::try_from(code).map_or(Self::Own, Self::Remote),
+            End::Signal(signal) => u8::try_from(signal).map_or(Self::Own, Self::Signal),
+        }
+    }
+
+    /// The code for an error reply.
+    pub(crate) fn from_error(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::InvalidExpression | ErrorCode::ComputationFailed => Self::NoValue,
+            ErrorCode::TimedOut => Self::TimedOut,
+            ErrorCode::Refused | ErrorCode::InvalidParameters => Self::Refused,
+            ErrorCode::InvalidRequest
+            | ErrorCode::LimitExceeded
+            | ErrorCode::Busy
+            | ErrorCode::Cancelled
+            | ErrorCode::FailedToStart
+            | ErrorCode::Internal => Self::Own,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::Remote(code) => code,
+            Exit::Signal(signal) => signal.saturating_add(128),
+            Exit::NoValue => 1,
+            Exit::TimedOut => 124,
+            Exit::Own => 125,
+            Exit::Refused => 126,
+        })
+    }
+}

@@ -1,0 +1,52 @@
+//! The one binary: it reads the command line, hands over to one of its modes, and turns how that ended into an exit
+//! code. Nothing is decided here that the server or the client library should decide.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod ask;
+mod demo;
+mod exit;
+mod serve;
+mod terminal;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use crate::arguments::{Arguments, Mode};
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    let exit = match Arguments::try_parse() {
+        Ok(arguments) => start(arguments.mode),
+        Err(error) => {
+            // Writing help or a usage error can only fail when nobody reads it.
+            let _ = error.print();
+            if error.use_stderr() { Exit::Own } else { Exit::Success }
+        }
+    };
+    exit.into()
+}
+
+fn start(mode: Mode) -> Exit {
+    let ended = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")
+        .and_then(|runtime| tokio::task::LocalSet::new().block_on(&runtime, dispatch(mode)));
+    ended.unwrap_or_else(|error| {
+        terminal::complain(&format!("{error:#}"));
+        Exit::Own
+    })
+}
+
+async fn dispatch(mode: Mode) -> anyhow::Result<Exit> {
+    match mode {
+        Mode::Serve(arguments) => serve::serve(arguments).await,
+        Mode::Run(arguments) => ask::run(arguments).await,
+        Mode::Compute(arguments) => ask::compute(arguments).await,
+        Mode::Send(arguments) => ask::send(arguments).await,
+        Mode::Demo => demo::demo().await,
+    }
+}

@@ -1,0 +1,91 @@
+//! A real `bidden serve` on a free port, and its log read back with the chain checked.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub(crate) const BIDDEN: &str = env!("CARGO_BIN_EXE_bidden");
+
+pub(crate) struct Daemon {
+    child: Child,
+    pub(crate) endpoint: String,
+    directory: TempDir,
+}
+
+impl Daemon {
+    pub(crate) fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut child = Command::new(BIDDEN)
+            .args(["serve", "--listen", "tcp://127.0.0.1:*", "--log"])
+            .arg(directory.path().join("server.log"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("bidden starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
+        let first = lines.next().expect("a first line").expect("text");
+        // What comes later is read so that the server never waits for it.
+        std::thread::spawn(move || lines.for_each(drop));
+        let endpoint = first.split_whitespace().find(|word| word.starts_with("tcp://")).expect("an endpoint");
+        Self { endpoint: endpoint.to_owned(), child, directory }
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.directory.path().join("server.log")
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).expect("the server is there");
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("the server was started")
+    }
+
+    /// Stops the server in order and returns its records.
+    pub(crate) fn stop(mut self) -> Vec<Value> {
+        self.signal(Signal::TERM);
+        assert!(self.wait().success());
+        records(&self.log())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The records of a log whose chain is unbroken from its first line to its last.
+pub(crate) fn records(log: &Path) -> Vec<Value> {
+    let content = std::fs::read_to_string(log).expect("a log");
+    assert!(content.ends_with('\n'), "the last line is whole");
+    let mut previous = "0".repeat(64);
+    let mut records = Vec::new();
+    for (sequence, line) in (1_u64..).zip(content.lines()) {
+        assert!(!line.chars().any(char::is_control), "no control character is in {line:?}");
+        let record: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(record["seq"], sequence);
+        assert_eq!(record["prev"], previous.as_str(), "record {sequence} follows the one before it");
+        previous = sha256_hex(line);
+        records.push(record);
+    }
+    assert!(!records.is_empty());
+    records
+}
+
+fn sha256_hex(text: &str) -> String {
+    use sha2::Digest as _;
+    use std::fmt::Write as _;
+    let mut hex = String::new();
+    for byte in sha2::Sha256::digest(text) {
+        write!(hex, "{byte:02x}").expect("memory");
+    }
+    hex
+}

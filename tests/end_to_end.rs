@@ -1,0 +1,9 @@
+//! The whole of bidden from outside: real processes, real sockets, real logs.
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
+
+mod daemon;
+mod served;
+
+mod commandline;
+mod commands;
+mod protocol;
