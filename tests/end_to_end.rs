@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod daemon;
+mod raw_peer;
 mod served;
 
 mod commandline;

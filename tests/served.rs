@@ -84,15 +84,15 @@ fn policy() -> Policy {
         operands: vec![Operand { required: false, ..Operand::required("word", words()) }],
         separator: false,
         time_limit: Duration::from_secs(20),
-        fixed: vec!["-c".into(), script.into()],
+        fixed_arguments: vec!["-c".into(), script.into()],
     };
     let sleep = Command {
         program: "/bin/sleep".into(),
         operands: vec![Operand::required("seconds", Kind::Integer { min: 0, max: 1000 })],
-        fixed: vec![],
+        fixed_arguments: vec![],
         ..shell("")
     };
-    let missing = Command { program: "/nonexistent/program".into(), fixed: vec![], ..shell("") };
+    let missing = Command { program: "/nonexistent/program".into(), fixed_arguments: vec![], ..shell("") };
     Policy::new(
         [
             ("sleep", sleep),
@@ -100,7 +100,13 @@ fn policy() -> Policy {
             ("endless", shell("while :; do echo 0123456789abcdef; done")),
             ("bytes", shell(r"printf '\377\000'; printf '\376' >&2")),
             ("killed", shell("kill -KILL $$")),
-            ("long", Command { options: vec![OptionRule::with_value("-s", seconds)], ..shell("head -c 3000000 /dev/zero | tr '\\0' x") }),
+            (
+                "long",
+                Command {
+                    options: vec![OptionRule::with_value("-s", seconds)],
+                    ..shell("head -c 3000000 /dev/zero | tr '\\0' x")
+                },
+            ),
         ]
         .map(|(name, command)| (name.to_owned(), command)),
     )

@@ -195,7 +195,7 @@ mod tests {
             assert_eq!(record["seq"], sequence);
             assert_eq!(record["prev"], expected);
             let mut hash = Vec::new();
-            push_hex(&mut hash, &Sha256::digest(line).into());
+            push_hex(&mut hash, Sha256::digest(line).as_slice());
             expected = String::from_utf8(hash).expect("ASCII");
         }
         assert_eq!(content.lines().count(), lines);

@@ -24,6 +24,8 @@ pub struct Policy {
 pub struct Command {
     /// Absolute path of the program.
     pub program: PathBuf,
+    /// The arguments that always stand first, such as `restart nginx` of a service manager.
+    pub fixed_arguments: Vec<String>,
     /// The options that a client may use, in the order in which the program receives them.
     pub options: Vec<OptionRule>,
     /// What a client may write beside options, in order.

@@ -18,6 +18,7 @@ pub(crate) struct Backlogs(Rc<RefCell<HashMap<u64, Backlog>>>);
 struct Backlog {
     waiting: VecDeque<Message>,
     bytes: usize,
+    given_up: bool,
 }
 
 impl Backlogs {
@@ -34,9 +35,13 @@ impl Backlogs {
         let mut backlogs = self.0.borrow_mut();
         let known = backlogs.contains_key(&connection);
         let backlog = backlogs.entry(connection).or_default();
+        if backlog.given_up {
+            return;
+        }
         backlog.bytes = backlog.bytes.saturating_add(message.byte_len());
         backlog.waiting.push_back(message);
         if backlog.bytes > MAX_BACKLOG_BYTES {
+            backlog.given_up = true;
             backlog.waiting.clear();
             let socket = socket.clone();
             tokio::task::spawn_local(async move { socket.disconnect_peer(connection).await });

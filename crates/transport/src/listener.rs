@@ -128,11 +128,8 @@ impl Listener {
     /// Sends a reply. Never waits: a client that does not read its replies delays nobody, and one that is gone
     /// gets nothing.
     pub fn reply(&self, to: &ReturnPath, body: Vec<u8>) {
-        let message = if to.delimiter {
-            Message::multipart([Bytes::new(), Bytes::from(body)])
-        } else {
-            Message::single(body)
-        };
+        let body = Message::single(body);
+        let message = if to.delimiter { Message::with_prefix(Bytes::new(), body) } else { body };
         if self.backlogs.holds(&to.peer) {
             self.backlogs.push(&self.socket, &to.peer, message);
         } else if let Err(TrySendError::Full(message)) = self.socket.try_send_to(to.peer.identity(), message)

@@ -46,6 +46,7 @@ pub(super) fn commands() -> Vec<(String, Command)> {
 fn flags(program: &str, spellings: &[&str]) -> Command {
     Command {
         program: program.into(),
+        fixed_arguments: vec![],
         options: spellings.iter().map(|spelling| OptionRule::flag(spelling)).collect(),
         operands: vec![],
         separator: false,

@@ -66,7 +66,7 @@ impl Command {
     /// A parameter that no rule names, that stands twice, or whose value is not of its type; a missing operand.
     pub fn arguments<P: AsRef<str>>(&self, parameters: &[P]) -> Result<Vec<String>, InvalidParameters> {
         let given = self.parse(parameters)?;
-        let mut arguments = Vec::with_capacity(parameters.len().saturating_add(3));
+        let mut arguments = self.fixed_arguments.clone();
         for (option, given) in self.options.iter().zip(given.options) {
             match (&option.value, given) {
                 (None, Some(_)) => arguments.push(option.spelling.clone()),

@@ -1,0 +1,64 @@
+//! A peer that speaks ZMTP 3.0 byte by byte (RFC 23), for what no well-behaved library would do.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+pub(crate) struct RawPeer(TcpStream);
+
+impl RawPeer {
+    /// A TCP connection on which nothing has been said.
+    pub(crate) fn silent(endpoint: &str) -> Self {
+        let address = endpoint.strip_prefix("tcp://").expect("an endpoint");
+        let stream = TcpStream::connect(address).expect("connected");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+        Self(stream)
+    }
+
+    /// A DEALER without an identity, after its handshake.
+    pub(crate) fn dealer(endpoint: &str) -> Self {
+        let mut peer = Self::silent(endpoint);
+        let mut greeting = [0; 64];
+        greeting[0] = 0xff;
+        greeting[9] = 0x7f;
+        greeting[10] = 3;
+        greeting[12..16].copy_from_slice(b"NULL");
+        peer.write(&greeting);
+        peer.read(64);
+        peer.write(b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER");
+        let header = peer.read(2);
+        assert_eq!(header[0], 4, "a short command frame");
+        peer.read(usize::from(header[1]));
+        peer
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).expect("written");
+    }
+
+    /// A message of one short frame.
+    pub(crate) fn send(&mut self, body: &[u8]) {
+        let length = u8::try_from(body.len()).expect("a short frame");
+        self.write(&[&[0, length], body].concat());
+    }
+
+    pub(crate) fn read(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes).expect("bytes");
+        bytes
+    }
+
+    /// Everything that comes until the other side hangs up.
+    pub(crate) fn read_to_end(&mut self) -> usize {
+        let mut buffer = vec![0; 1 << 16];
+        let mut total = 0_usize;
+        loop {
+            match self.0.read(&mut buffer) {
+                Ok(0) => return total,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return total,
+                Ok(count) => total = total.saturating_add(count),
+                Err(error) => panic!("the other side did not hang up: {error}"),
+            }
+        }
+    }
+}
