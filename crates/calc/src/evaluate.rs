@@ -122,7 +122,11 @@ fn release(value: &Value, budget: &mut Budget) {
 fn take(stack: &mut Stack, count: u32, budget: &mut Budget) -> Result<Vec<Value>, Error> {
     budget.spend(u64::from(count).saturating_mul(limits::FUEL_PER_INSTRUCTION))?;
     let start = stack.len().checked_sub(count as usize).ok_or_else(broken)?;
-    Ok(stack.drain(start..).collect())
+    let items: Vec<Value> = stack.drain(start..).collect();
+    if items.iter().any(|item| matches!(item, Value::List(_) | Value::Tuple(_))) {
+        return Err(Error::type_error("a list or tuple may not hold another"));
+    }
+    Ok(items)
 }
 
 #[inline]

@@ -4,6 +4,7 @@
 pub(crate) mod complex;
 pub(crate) mod float;
 pub(crate) mod integer;
+mod theory;
 
 use crate::budget::Budget;
 use crate::error::Error;

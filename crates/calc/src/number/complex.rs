@@ -16,7 +16,7 @@ pub(crate) fn divide(left: Complex, right: Complex) -> Result<Complex, Error> {
 }
 
 /// Smith's method; nothing for a zero divisor.
-fn quotient(left: Complex, right: Complex) -> Option<Complex> {
+pub(crate) fn quotient(left: Complex, right: Complex) -> Option<Complex> {
     let (real, imaginary) = (right.0.abs(), right.1.abs());
     if real >= imaginary {
         if real == 0.0 {
