@@ -182,7 +182,7 @@ static MATH: [Function; 55] = [
 #[rustfmt::skip]
 static CMATH: [Function; 23] = [
     row!("cmath.", "acos", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::acos), "The arc cosine."),
-    row!("cmath.", "acosh", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::acosh), "The inverse hyperbolic cosine."),
+    row!("cmath.", "acosh", "(z, /)", 1, 1, SLOW, Body::General(cmath::acosh), "The inverse hyperbolic cosine."),
     row!("cmath.", "asin", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::asin), "The arc sine."),
     row!("cmath.", "asinh", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::asinh), "The inverse hyperbolic sine."),
     row!("cmath.", "atan", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::atan), "The arc tangent."),
@@ -202,8 +202,8 @@ static CMATH: [Function; 23] = [
     row!("cmath.", "sin", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::sin), "The sine."),
     row!("cmath.", "sinh", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::sinh), "The hyperbolic sine."),
     row!("cmath.", "sqrt", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::sqrt), "The square root."),
-    row!("cmath.", "tan", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::tan), "The tangent."),
-    row!("cmath.", "tanh", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::tanh), "The hyperbolic tangent."),
+    row!("cmath.", "tan", "(z, /)", 1, 1, SLOW, Body::General(cmath::tan), "The tangent."),
+    row!("cmath.", "tanh", "(z, /)", 1, 1, SLOW, Body::General(cmath::tanh), "The hyperbolic tangent."),
 ];
 
 #[rustfmt::skip]

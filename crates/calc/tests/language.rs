@@ -233,7 +233,7 @@ fn functions() {
         ("max([[1]])", 6),
         ("max([1] + [2])", 9),
         ("max((1, 2) < (3, 4))", 12),
-        ("round(ndigits=1, 2)", 18),
+        ("round(ndigits=1, 2)", 19),
         ("round(1, ndigits=1, ndigits=2)", 28),
         ("round(1, 2=3)", 11),
         ("math.foo", 1),

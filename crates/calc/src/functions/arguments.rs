@@ -72,7 +72,9 @@ impl<'a> Arguments<'a> {
                     return Err(Error::type_error(format!("{function}() takes no keyword arguments")));
                 }
                 None => {
-                    return Err(Error::type_error(format!("{function}() got an unexpected keyword argument")));
+                    return Err(Error::type_error(format!(
+                        "{function}() got an unexpected keyword argument"
+                    )));
                 }
                 Some((keyword, place)) if usize::from(*place) < given => {
                     let place = place.saturating_add(1);

@@ -1,6 +1,6 @@
 //! Python's built-in functions on numbers, after `Python/bltinmodule.c` and the number types.
 
-use super::arguments::{Arguments, to_integer, to_items};
+use super::arguments::{Arguments, to_complex, to_integer, to_items};
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::limits;
@@ -157,7 +157,11 @@ pub(super) fn pow(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Value
     for value in [base, exponent, modulus] {
         match value {
             Value::Int(_) | Value::Bool(_) => {}
-            Value::Complex(..) => return Err(Error::value_error("complex modulo")),
+            Value::Complex(..) => {
+                to_complex(base)?;
+                to_complex(exponent)?;
+                return Err(Error::value_error("complex modulo"));
+            }
             _ => {
                 return Err(Error::type_error(
                     "pow() 3rd argument not allowed unless all arguments are integers",

@@ -52,6 +52,34 @@ pub(super) fn log(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Err
     Ok(Value::Complex(real, imaginary))
 }
 
+// Where one part is zero and the other NaN, 3.11 leaves both NaN; the library follows a later version.
+
+pub(super) fn acosh(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
+    let z = number(arguments)?;
+    unless(z.re == 0.0 && z.im.is_nan(), pymath::cmath::acosh, z)
+}
+
+pub(super) fn tan(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
+    let z = number(arguments)?;
+    unless(z.im == 0.0 && z.re.is_nan(), pymath::cmath::tan, z)
+}
+
+pub(super) fn tanh(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
+    let z = number(arguments)?;
+    unless(z.re == 0.0 && z.im.is_nan(), pymath::cmath::tanh, z)
+}
+
+fn unless(
+    is_nan: bool,
+    function: fn(Complex64) -> pymath::Result<Complex64>,
+    z: Complex64,
+) -> Result<Value, Error> {
+    if is_nan {
+        return Ok(Value::Complex(f64::NAN, f64::NAN));
+    }
+    function(z).map(|value| Value::Complex(value.re, value.im)).map_err(math_error)
+}
+
 pub(super) fn phase(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
     pymath::cmath::phase(number(arguments)?).map(Value::Float).map_err(math_error)
 }

@@ -176,11 +176,13 @@ pub(super) fn hypot(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Val
 }
 
 pub(super) fn dist(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Value, Error> {
-    let (p, q) = (floats(arguments.items(0)?, budget)?, floats(arguments.items(1)?, budget)?);
+    let (p, q) = (arguments.items(0)?, arguments.items(1)?);
     if p.len() != q.len() {
         return Err(Error::value_error("both points must have the same number of dimensions"));
     }
-    let mut differences: Vec<f64> = p.iter().zip(&q).map(|(p, q)| p - q).collect();
+    budget.spend((p.len() as u64).saturating_mul(limits::FUEL_PER_INSTRUCTION))?;
+    let differences = p.iter().zip(q).map(|(p, q)| Ok(to_float(p)? - to_float(q)?));
+    let mut differences: Vec<f64> = differences.collect::<Result<_, Error>>()?;
     Ok(Value::Float(length(&mut differences)))
 }
 

@@ -16,6 +16,8 @@ use std::cmp::Ordering;
 
 /// Every finite float is a whole multiple of 2 to the power of minus this.
 const FRACTION_BITS: usize = 1074;
+/// `CPython` sorts shorter lists by insertion.
+const SHORT_LIST: usize = 64;
 /// The precision at which `CPython` takes the root of a fraction before it rounds.
 const ROOT_BITS: i64 = 2 * 53 + 3;
 
@@ -50,12 +52,7 @@ fn sums(items: &[Value], with_squares: bool, budget: &mut Budget) -> Result<Sums
             }
             _ => match item.as_integer() {
                 Some(value) => value.to_big().into_owned() << FRACTION_BITS,
-                None => {
-                    return Err(Error::type_error(format!(
-                        "can't convert type '{}' to numerator/denominator",
-                        item.type_name()
-                    )));
-                }
+                None => return Err(not_real(item)),
             },
         };
         let limbs = scaled.as_sign_words().1.len() as u64 + 8;
@@ -68,6 +65,10 @@ fn sums(items: &[Value], with_squares: bool, budget: &mut Budget) -> Result<Sums
     }
     let total = special.map_or(Total::Exact(total), Total::Special);
     Ok(Sums { total, squares, count: items.len(), has_float })
+}
+
+fn not_real(item: &Value) -> Error {
+    Error::type_error(format!("can't convert type '{}' to numerator/denominator", item.type_name()))
 }
 
 /// A finite float in units of 2^-1074.
@@ -127,14 +128,7 @@ pub(super) fn median(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Va
     let steps = u64::from(usize::BITS - items.len().leading_zeros());
     let largest = items.iter().map(|item| item.heap_bytes().unwrap_or(8)).max().unwrap_or(8);
     budget.spend((items.len() as u64).saturating_mul(steps).saturating_mul(largest))?;
-    let mut sorted: Vec<&Value> = items.iter().collect();
-    if let (Some(first), Some(second)) = (items.first(), items.get(1)) {
-        number::compare(Comparison::Less, second, first)?;
-        for item in items {
-            number::compare(Comparison::Less, item, first)?;
-        }
-    }
-    sorted.sort_by(|left, right| order(left, right));
+    let sorted = if items.len() < SHORT_LIST { insertion_sorted(items)? } else { sorted(items)? };
     let Some(last) = sorted.len().checked_sub(1) else {
         return Err(Error::statistics("no median for empty data"));
     };
@@ -146,6 +140,57 @@ pub(super) fn median(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Va
         (Some(middle), _) => Ok((*middle).clone()),
         (None, _) => Err(Error::statistics("no median for empty data")),
     }
+}
+
+/// As `CPython` sorts short lists, so that NaN, which has no order, ends up in the same place: a run at the start,
+/// then binary insertion.
+fn insertion_sorted(items: &[Value]) -> Result<Vec<&Value>, Error> {
+    let less = |left: &Value, right: &Value| number::compare(Comparison::Less, left, right);
+    let mut sorted: Vec<&Value> = Vec::with_capacity(items.len());
+    let mut is_descending = false;
+    let mut is_first_run = true;
+    for item in items {
+        if let (true, Some(last)) = (is_first_run, sorted.last().copied()) {
+            let is_less = less(item, last)?;
+            if sorted.len() == 1 {
+                is_descending = is_less;
+            }
+            if is_less != is_descending {
+                is_first_run = false;
+                if is_descending {
+                    sorted.reverse();
+                }
+            }
+        }
+        if is_first_run {
+            sorted.push(item);
+            continue;
+        }
+        let (mut low, mut high) = (0, sorted.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            match sorted.get(middle) {
+                Some(other) if less(item, other)? => high = middle,
+                _ => low = middle + 1,
+            }
+        }
+        sorted.insert(low, item);
+    }
+    if is_first_run && is_descending {
+        sorted.reverse();
+    }
+    Ok(sorted)
+}
+
+fn sorted(items: &[Value]) -> Result<Vec<&Value>, Error> {
+    if let Some(first) = items.first() {
+        for item in items {
+            number::compare(Comparison::Less, item, first)?;
+        }
+    }
+    let mut sorted: Vec<&Value> = items.iter().collect();
+    sorted.sort_by(|left, right| order(left, right));
+    Ok(sorted)
 }
 
 /// A total order; Python's is not one among NaNs, which come last here.
@@ -204,6 +249,9 @@ fn variance_around(
         budget.spend(limits::FUEL_PER_INSTRUCTION)?;
         let deviation = number::binary(Binary::Subtract, item, centre, budget)?;
         let square = number::binary(Binary::Multiply, &deviation, &deviation, budget)?;
+        if matches!(square, Value::Complex(..)) {
+            return Err(not_real(&square));
+        }
         budget.hold(square.heap_bytes().unwrap_or(0))?;
         squares.push(square);
     }

@@ -76,6 +76,10 @@ fn general_power(base: Complex, exponent: Complex) -> Option<Complex> {
         length /= (angle * exponent.1).exp();
         phase += exponent.1 * magnitude.ln();
     }
+    // The C library's sine of infinity is a domain error, which CPython reports as if the base were zero.
+    if phase.is_infinite() {
+        return None;
+    }
     Some((length * phase.cos(), length * phase.sin()))
 }
 
