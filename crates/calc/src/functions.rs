@@ -286,6 +286,8 @@ pub(crate) fn call(function: u16, arguments: Arguments<'_>, budget: &mut Budget)
     }
 }
 
+// It is given to `map_err`.
+#[allow(clippy::needless_pass_by_value)]
 fn math_error(error: pymath::Error) -> Error {
     match error {
         pymath::Error::EDOM => Error::value_error("math domain error"),

@@ -3,6 +3,8 @@
 //! Pure: no input or output, no clock, no unsafe code. It refuses every part of Python that is not
 //! arithmetic: strings, attributes, subscripts, assignments, lambdas and comprehensions are syntax errors.
 #![forbid(unsafe_code)]
+// Python compares floats exactly, and so must this.
+#![allow(clippy::float_cmp)]
 
 mod budget;
 mod error;

@@ -1,6 +1,8 @@
 //! Turns tokens into a program by operator precedence, with a stack of its own instead of recursion, so that no
 //! text can exhaust the thread's stack. It computes nothing. Lists and tuples are refused except as arguments.
 
+mod pending;
+
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::functions;
@@ -9,93 +11,8 @@ use crate::limits;
 use crate::number::{Integer, Value};
 use crate::program::{Binary, Comparison, Instruction, KeywordNames, Program, Unary};
 use crate::variables::Variables;
+use pending::{Call, Level, Paren, Pending, level_of, within_items};
 use smallvec::SmallVec;
-
-/// How tightly an operator binds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    /// An open bracket or condition, which only its own end can close.
-    Open,
-    Conditional,
-    Or,
-    And,
-    Not,
-    Comparison,
-    BitOr,
-    BitXor,
-    BitAnd,
-    Shift,
-    Sum,
-    Product,
-    Unary,
-    Power,
-}
-
-/// What waits for its right operand or its end.
-#[derive(Debug)]
-enum Pending {
-    Paren {
-        start: usize,
-        role: Paren,
-    },
-    List {
-        items: u32,
-        start: usize,
-    },
-    Call(Box<Call>),
-    /// `A if C`, until `else`. The code of `A` lies in `value..condition`.
-    Condition {
-        value: usize,
-        condition: usize,
-    },
-    /// `A if C else B`: the jump over `B`, just before it.
-    Otherwise {
-        jump: usize,
-    },
-    Or {
-        jump: usize,
-    },
-    And {
-        jump: usize,
-    },
-    Not,
-    /// `last_jump` is the comparison before it in a chain.
-    Comparison {
-        operator: Comparison,
-        at: u32,
-        last_jump: Option<usize>,
-    },
-    Binary {
-        operator: Binary,
-        at: u32,
-    },
-    Unary {
-        operator: Unary,
-        at: u32,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Paren {
-    Group,
-    /// An argument starts here, so a comma makes a tuple.
-    Argument,
-    Tuple {
-        items: u32,
-    },
-}
-
-#[derive(Debug)]
-struct Call {
-    function: u16,
-    at: u32,
-    count: u32,
-    /// How many arguments came before the first keyword.
-    positional: u32,
-    /// Where the code of the present argument begins.
-    start: usize,
-    keywords: KeywordNames,
-}
 
 struct Parser<'a> {
     lexer: Lexer<'a>,
@@ -132,49 +49,6 @@ pub(crate) fn parse(text: &str, variables: &Variables, budget: &mut Budget) -> R
     match parser.first_private_name {
         Some(at) => Err(Error::name().at(at).in_text(text)),
         None => Ok(parser.program),
-    }
-}
-
-fn level_of(operator: Binary) -> Level {
-    match operator {
-        Binary::Or => Level::BitOr,
-        Binary::Xor => Level::BitXor,
-        Binary::And => Level::BitAnd,
-        Binary::ShiftLeft | Binary::ShiftRight => Level::Shift,
-        Binary::Add | Binary::Subtract => Level::Sum,
-        Binary::Multiply | Binary::Divide | Binary::FloorDivide | Binary::Modulo => Level::Product,
-        Binary::Power => Level::Power,
-    }
-}
-
-impl Pending {
-    #[inline]
-    fn level(&self) -> Level {
-        match self {
-            Self::Paren { .. } | Self::List { .. } | Self::Call(_) | Self::Condition { .. } => Level::Open,
-            Self::Otherwise { .. } => Level::Conditional,
-            Self::Or { .. } => Level::Or,
-            Self::And { .. } => Level::And,
-            Self::Not => Level::Not,
-            Self::Comparison { .. } => Level::Comparison,
-            Self::Binary { operator, .. } => level_of(*operator),
-            Self::Unary { .. } => Level::Unary,
-        }
-    }
-
-    /// Whether it counts towards the depth: what Python's grammar nests rather than repeats.
-    fn is_nesting(&self) -> bool {
-        match self {
-            Self::Or { .. } | Self::And { .. } | Self::Comparison { .. } => false,
-            Self::Binary { operator, .. } => *operator == Binary::Power,
-            Self::Paren { .. }
-            | Self::List { .. }
-            | Self::Call(_)
-            | Self::Condition { .. }
-            | Self::Otherwise { .. }
-            | Self::Not
-            | Self::Unary { .. } => true,
-        }
     }
 }
 
@@ -254,7 +128,7 @@ impl<'a> Parser<'a> {
                     return self.advance();
                 }
                 Token::Operator(Binary::Subtract) => {
-                    self.push(Pending::Unary { operator: Unary::Minus, at })?
+                    self.push(Pending::Unary { operator: Unary::Minus, at })?;
                 }
                 Token::Operator(Binary::Add) => self.push(Pending::Unary { operator: Unary::Plus, at })?,
                 Token::Tilde => self.push(Pending::Unary { operator: Unary::Invert, at })?,
@@ -303,11 +177,7 @@ impl<'a> Parser<'a> {
 
     /// Whether the next operand is a whole argument as far as is read, so that it may be a list or tuple.
     fn is_argument_start(&self) -> bool {
-        match self.pending.last() {
-            Some(Pending::Call(_)) => true,
-            Some(Pending::Paren { role: Paren::Argument, .. }) => true,
-            _ => false,
-        }
+        matches!(self.pending.last(), Some(Pending::Call(_) | Pending::Paren { role: Paren::Argument, .. }))
     }
 
     /// Reads a name: a constant or variable (then the operand is complete), the start of a call, or the name of a
@@ -608,15 +478,15 @@ impl<'a> Parser<'a> {
     /// Makes the jump at `from` lead to `to`.
     fn land(&mut self, from: usize, to: usize) {
         let distance = u32::try_from(to.saturating_sub(from).saturating_sub(1)).unwrap_or(u32::MAX);
-        match self.program.code.get_mut(from) {
-            Some(
-                Instruction::Jump(jump)
-                | Instruction::PopJumpIfFalse(jump)
-                | Instruction::JumpIfFalseOrPop(jump)
-                | Instruction::JumpIfTrueOrPop(jump)
-                | Instruction::CompareChain { jump, .. },
-            ) => *jump = distance,
-            _ => {}
+        if let Some(
+            Instruction::Jump(jump)
+            | Instruction::PopJumpIfFalse(jump)
+            | Instruction::JumpIfFalseOrPop(jump)
+            | Instruction::JumpIfTrueOrPop(jump)
+            | Instruction::CompareChain { jump, .. },
+        ) = self.program.code.get_mut(from)
+        {
+            *jump = distance;
         }
     }
 
@@ -656,28 +526,4 @@ impl<'a> Parser<'a> {
             self.land(from, here);
         }
     }
-}
-
-impl Call {
-    /// Counts the argument that ends here. Positional arguments may not follow keyword arguments.
-    fn end_argument(&mut self, next_start: usize) -> Result<(), Error> {
-        self.count = self.count.saturating_add(1);
-        self.start = next_start;
-        if !self.has_all_values() {
-            return Err(Error::syntax());
-        }
-        within_items(self.count)
-    }
-
-    /// Whether each keyword has its value, and nothing else came after the first keyword.
-    fn has_all_values(&self) -> bool {
-        self.keywords.is_empty() || (self.keywords.len() as u32).saturating_add(self.positional) == self.count
-    }
-}
-
-fn within_items(count: u32) -> Result<(), Error> {
-    if count as usize > limits::ITEMS {
-        return Err(Error::limit("MemoryError", "a list or call has more than 16384 items"));
-    }
-    Ok(())
 }

@@ -1,5 +1,14 @@
 //! One line a case: what an expression is worth, as `json.dumps` spells it, or how it fails.
 
+// A failing test is to panic.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
 use calc::{Budget, ErrorKind, Value, Variables, evaluate};
 
 fn value(text: &str) -> Result<Value, calc::Error> {

@@ -13,8 +13,6 @@ use dashu_int::{IBig, UBig};
 
 /// The greatest common divisor takes about this many times the fuel of a product.
 const GCD_FACTOR: u64 = 3;
-/// Binary digits of a decimal digit, from below.
-const BITS_PER_DECIMAL: f64 = 3.321_928;
 /// Ranges up to this length are multiplied one by one.
 const SHORT_PRODUCT: u64 = 8;
 
@@ -37,7 +35,7 @@ impl Integer {
         }
         let places = digits.to_i64().map_or(u64::MAX, i64::unsigned_abs);
         // Here the power of ten is more than twice the number.
-        if places as f64 * BITS_PER_DECIMAL > self.bits() as f64 + 4.0 {
+        if places as f64 * std::f64::consts::LOG2_10 > self.bits() as f64 + 4.0 {
             return Ok(Self::from(0));
         }
         let exponent = Self::from(i64::try_from(places).unwrap_or(i64::MAX));
@@ -162,15 +160,12 @@ fn check_exact(value: UBig) -> Result<Integer, Error> {
 /// The product of `count` factors from `top` downwards.
 #[allow(clippy::cast_precision_loss)]
 fn falling(top: &Integer, count: u64, budget: &mut Budget) -> Result<Integer, Error> {
-    // Stirling from below: the factors are at least those of count!.
-    let count_float = count as f64;
-    let least_bits =
-        if count < 2 { 0.0 } else { count_float * (count_float.log2() - std::f64::consts::LOG2_E) };
-    let last_bits = count_float * (top.log2() - 1.0).max(0.0);
-    let least_bits =
-        if count_float.log2() + 1.0 < top.log2() { last_bits.max(least_bits) } else { least_bits };
-    check_estimate(to_bits(least_bits))?;
-    let limbs = to_bits(count_float * top.log2()) / 64 + 1;
+    let (count_bits, top_bits) = ((count as f64).log2(), top.log2());
+    // Either every factor is at least half of the first, or all make more than count!, by Stirling.
+    let bits_per_factor =
+        if count_bits + 1.0 <= top_bits { top_bits - 1.0 } else { count_bits - std::f64::consts::LOG2_E };
+    check_estimate(to_bits(count as f64 * bits_per_factor))?;
+    let limbs = to_bits(count as f64 * top_bits) / 64 + 1;
     budget.spend(limbs.saturating_mul(limbs) + count.saturating_mul(16))?;
     check_exact(product(top.magnitude(), count))
 }
