@@ -16,9 +16,7 @@ use smallvec::SmallVec;
 
 struct Parser<'a> {
     lexer: Lexer<'a>,
-    at: u32,
-    token: Token<'a>,
-    program: Program,
+    program: &'a mut Program,
     pending: SmallVec<[Pending; 8]>,
     depth: usize,
     variables: &'a Variables,
@@ -26,7 +24,13 @@ struct Parser<'a> {
     first_private_name: Option<u32>,
 }
 
-pub(crate) fn parse(text: &str, variables: &Variables, budget: &mut Budget) -> Result<Program, Error> {
+/// Parses into an empty program, which the caller keeps where it is: it is large.
+pub(crate) fn parse(
+    text: &str,
+    variables: &Variables,
+    budget: &mut Budget,
+    program: &mut Program,
+) -> Result<(), Error> {
     budget.start();
     if text.len() > limits::TEXT_BYTES {
         return Err(Error::limit("MemoryError", "the expression is longer than 65536 bytes"));
@@ -34,9 +38,7 @@ pub(crate) fn parse(text: &str, variables: &Variables, budget: &mut Budget) -> R
     budget.spend((text.len() as u64).saturating_mul(limits::FUEL_PER_BYTE))?;
     let mut parser = Parser {
         lexer: Lexer::new(text),
-        at: 0,
-        token: Token::End,
-        program: Program::default(),
+        program,
         pending: SmallVec::new(),
         depth: 0,
         variables,
@@ -44,19 +46,18 @@ pub(crate) fn parse(text: &str, variables: &Variables, budget: &mut Budget) -> R
     };
     match parser.expression(budget) {
         Ok(()) => {}
-        Err(error) => return Err(error.at(parser.at).in_text(text)),
+        Err(error) => return Err(error.at(parser.lexer.at).in_text(text)),
     }
     match parser.first_private_name {
         Some(at) => Err(Error::name().at(at).in_text(text)),
-        None => Ok(parser.program),
+        None => Ok(()),
     }
 }
 
 impl<'a> Parser<'a> {
     #[inline]
     fn advance(&mut self) -> Result<(), Error> {
-        (self.at, self.token) = self.lexer.next()?;
-        Ok(())
+        self.lexer.next()
     }
 
     fn code_length(&self) -> usize {
@@ -105,8 +106,8 @@ impl<'a> Parser<'a> {
     /// Reads up to the end of one operand, leaving the open brackets and prefix operators before it pending.
     fn operand(&mut self) -> Result<(), Error> {
         loop {
-            let at = self.at;
-            match self.token {
+            let at = self.lexer.at;
+            match self.lexer.token {
                 Token::Integer(value) => {
                     self.emit(Instruction::Integer(value));
                     return self.advance();
@@ -183,22 +184,22 @@ impl<'a> Parser<'a> {
     /// Reads a name: a constant or variable (then the operand is complete), the start of a call, or the name of a
     /// keyword argument (then an operand follows).
     fn word(&mut self, word: &'a str) -> Result<bool, Error> {
-        let at = self.at;
+        let at = self.lexer.at;
         if word.starts_with('_') && self.first_private_name.is_none() {
             self.first_private_name = Some(at);
         }
         self.advance()?;
-        if self.token == Token::Assign {
+        if self.lexer.token == Token::Assign {
             self.keyword(word)?;
             self.advance()?;
             return Ok(false);
         }
         let mut module = None;
         let mut name = word;
-        if self.token == Token::Dot {
+        if self.lexer.token == Token::Dot {
             module = functions::module(word);
             self.advance()?;
-            let Token::Word(member) = self.token else {
+            let Token::Word(member) = self.lexer.token else {
                 return Err(Error::syntax());
             };
             if module.is_none() {
@@ -207,7 +208,7 @@ impl<'a> Parser<'a> {
             name = member;
             self.advance()?;
         }
-        if self.token == Token::Open {
+        if self.lexer.token == Token::Open {
             let Some(function) = functions::find(module, name) else {
                 // The call of an unknown name: parsed to its end, for syntax errors come first.
                 if module.is_some() {
@@ -264,7 +265,7 @@ impl<'a> Parser<'a> {
 
     /// A closing bracket where an operand could be: `f()`, `f(1,)`, `()`, `[]`, `[1,]`.
     fn close_without_operand(&mut self) -> Result<(), Error> {
-        match (self.token, self.pending.last()) {
+        match (self.lexer.token, self.pending.last()) {
             (Token::Close, Some(Pending::Call(call))) => {
                 // `f(a=)` has a keyword without its value.
                 if !call.has_all_values() {
@@ -298,7 +299,7 @@ impl<'a> Parser<'a> {
         self.emit(instruction(items));
         self.close_bracket()?;
         loop {
-            match (self.token, self.pending.last()) {
+            match (self.lexer.token, self.pending.last()) {
                 (Token::Close, Some(Pending::Paren { role: Paren::Argument, .. })) => self.close_bracket()?,
                 (Token::Close | Token::Comma, Some(Pending::Call(_))) => return Ok(()),
                 _ => return Err(Error::syntax()),
@@ -324,8 +325,8 @@ impl<'a> Parser<'a> {
     #[inline]
     fn operators(&mut self, budget: &mut Budget) -> Result<bool, Error> {
         loop {
-            let at = self.at;
-            match self.token {
+            let at = self.lexer.at;
+            match self.lexer.token {
                 Token::Operator(operator) => {
                     if operator != Binary::Power {
                         self.reduce(level_of(operator));
