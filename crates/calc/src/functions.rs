@@ -148,7 +148,7 @@ static MATH: [Function; 55] = [
     row!("math.", "fmod", "(x, y, /)", 2, 2, SLOW, Body::General(math::fmod), "The remainder with the sign of x, as in C."),
     row!("math.", "frexp", "(x, /)", 1, 1, QUICK, Body::General(math::frexp), "The pair (m, e) with x == m * 2**e."),
     row!("math.", "fsum", "(items, /)", 1, 1, LIBM, Body::General(math::fsum), "The exact sum of floats, rounded once."),
-    row!("math.", "gamma", "(x, /)", 1, 1, SLOW, Body::Real(pymath::math::gamma), "The gamma function."),
+    row!("math.", "gamma", "(x, /)", 1, 1, SLOW, Body::Real(math::gamma), "The gamma function."),
     row!("math.", "gcd", "(*integers)", 0, ANY, QUICK, Body::General(math::gcd), "The greatest common divisor."),
     row!("math.", "hypot", "(*coordinates)", 0, ANY, LIBM, Body::General(math::hypot), "The length of a vector."),
     row!("math.", "isclose", "(a, b, *, rel_tol=1e-09, abs_tol=0.0)", 2, 4, 2, TOLERANCES, QUICK, Body::General(math::isclose), "Whether two numbers are close."),
@@ -182,14 +182,14 @@ static MATH: [Function; 55] = [
 #[rustfmt::skip]
 static CMATH: [Function; 23] = [
     row!("cmath.", "acos", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::acos), "The arc cosine."),
-    row!("cmath.", "acosh", "(z, /)", 1, 1, SLOW, Body::General(cmath::acosh), "The inverse hyperbolic cosine."),
+    row!("cmath.", "acosh", "(z, /)", 1, 1, SLOW, Body::Complex(cmath::acosh), "The inverse hyperbolic cosine."),
     row!("cmath.", "asin", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::asin), "The arc sine."),
     row!("cmath.", "asinh", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::asinh), "The inverse hyperbolic sine."),
     row!("cmath.", "atan", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::atan), "The arc tangent."),
     row!("cmath.", "atanh", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::atanh), "The inverse hyperbolic tangent."),
-    row!("cmath.", "cos", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::cos), "The cosine."),
-    row!("cmath.", "cosh", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::cosh), "The hyperbolic cosine."),
-    row!("cmath.", "exp", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::exp), "e to the power of z."),
+    row!("cmath.", "cos", "(z, /)", 1, 1, SLOW, Body::Complex(cmath::cos), "The cosine."),
+    row!("cmath.", "cosh", "(z, /)", 1, 1, SLOW, Body::Complex(cmath::cosh), "The hyperbolic cosine."),
+    row!("cmath.", "exp", "(z, /)", 1, 1, SLOW, Body::Complex(cmath::exp), "e to the power of z."),
     row!("cmath.", "isclose", "(a, b, *, rel_tol=1e-09, abs_tol=0.0)", 2, 4, 2, TOLERANCES, LIBM, Body::General(cmath::isclose), "Whether two complex numbers are close."),
     row!("cmath.", "isfinite", "(z, /)", 1, 1, QUICK, Body::General(cmath::isfinite), "Whether both parts are finite."),
     row!("cmath.", "isinf", "(z, /)", 1, 1, QUICK, Body::General(cmath::isinf), "Whether a part is infinite."),
@@ -199,11 +199,11 @@ static CMATH: [Function; 23] = [
     row!("cmath.", "phase", "(z, /)", 1, 1, LIBM, Body::General(cmath::phase), "The angle of z, in radians."),
     row!("cmath.", "polar", "(z, /)", 1, 1, SLOW, Body::General(cmath::polar), "The pair of magnitude and angle."),
     row!("cmath.", "rect", "(r, phi, /)", 2, 2, SLOW, Body::General(cmath::rect), "The complex number of a magnitude and an angle."),
-    row!("cmath.", "sin", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::sin), "The sine."),
-    row!("cmath.", "sinh", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::sinh), "The hyperbolic sine."),
+    row!("cmath.", "sin", "(z, /)", 1, 1, SLOW, Body::Complex(cmath::sin), "The sine."),
+    row!("cmath.", "sinh", "(z, /)", 1, 1, SLOW, Body::Complex(cmath::sinh), "The hyperbolic sine."),
     row!("cmath.", "sqrt", "(z, /)", 1, 1, SLOW, Body::Complex(pymath::cmath::sqrt), "The square root."),
-    row!("cmath.", "tan", "(z, /)", 1, 1, SLOW, Body::General(cmath::tan), "The tangent."),
-    row!("cmath.", "tanh", "(z, /)", 1, 1, SLOW, Body::General(cmath::tanh), "The hyperbolic tangent."),
+    row!("cmath.", "tan", "(z, /)", 1, 1, SLOW, Body::Complex(cmath::tan), "The tangent."),
+    row!("cmath.", "tanh", "(z, /)", 1, 1, SLOW, Body::Complex(cmath::tanh), "The hyperbolic tangent."),
 ];
 
 #[rustfmt::skip]

@@ -235,7 +235,7 @@ impl<'a> Lexer<'a> {
 
     /// Sets the token in place; to return it through a `Result` costs several times as much.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
+    #[allow(clippy::inline_always, clippy::unnecessary_wraps)]
     fn take(&mut self, length: usize, token: Token<'a>) -> Result<(), Error> {
         self.advance(length);
         self.token = token;

@@ -64,12 +64,14 @@ impl<'a> Parser<'a> {
         self.program.code.len()
     }
 
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     fn emit(&mut self, instruction: Instruction) {
         self.program.code.push(instruction);
     }
 
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     fn push(&mut self, pending: Pending) -> Result<(), Error> {
         if pending.is_nesting() {
             self.depth = self.depth.saturating_add(1);

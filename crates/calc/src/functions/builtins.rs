@@ -55,7 +55,7 @@ pub(super) fn divmod(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Va
     let (left, right) = (arguments.at(0)?, arguments.at(1)?);
     if let (Some(left), Some(right)) = (left.as_integer(), right.as_integer()) {
         let (quotient, remainder) = left.divide_modulo(&right, budget)?;
-        return Ok(Value::Tuple(vec![Value::Int(quotient), Value::Int(remainder)]));
+        return Ok(Value::Tuple(Box::new([Value::Int(quotient), Value::Int(remainder)])));
     }
     match (left.as_float(), right.as_float()) {
         (Some(left), Some(right)) => {
@@ -64,7 +64,7 @@ pub(super) fn divmod(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Va
                 return Err(Error::zero_division("float divmod()"));
             }
             let (quotient, remainder) = float_number::divide_modulo(left, right);
-            Ok(Value::Tuple(vec![Value::Float(quotient), Value::Float(remainder)]))
+            Ok(Value::Tuple(Box::new([Value::Float(quotient), Value::Float(remainder)])))
         }
         _ => Err(Error::type_error(format!(
             "unsupported operand type(s) for divmod(): '{}' and '{}'",

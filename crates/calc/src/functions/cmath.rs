@@ -6,6 +6,9 @@ use crate::budget::Budget;
 use crate::error::Error;
 use crate::number::{Value, complex};
 use num_complex::Complex64;
+use std::f64::consts::E;
+
+const NAN: Complex64 = Complex64::new(f64::NAN, f64::NAN);
 
 fn number(arguments: Arguments<'_>) -> Result<Complex64, Error> {
     let (real, imaginary) = arguments.complex(0)?;
@@ -54,30 +57,69 @@ pub(super) fn log(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Err
 
 // Where one part is zero and the other NaN, 3.11 leaves both NaN; the library follows a later version.
 
-pub(super) fn acosh(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
-    let z = number(arguments)?;
-    unless(z.re == 0.0 && z.im.is_nan(), pymath::cmath::acosh, z)
+pub(super) fn acosh(z: Complex64) -> pymath::Result<Complex64> {
+    if z.re == 0.0 && z.im.is_nan() { Ok(NAN) } else { pymath::cmath::acosh(z) }
 }
 
-pub(super) fn tan(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
-    let z = number(arguments)?;
-    unless(z.im == 0.0 && z.re.is_nan(), pymath::cmath::tan, z)
+/// Real parts in this range are beyond `CPython`'s bound for the plain formulas (the logarithm of a quarter of the
+/// largest float), but not beyond the library's, which is a little too large.
+fn is_in_gap(real: f64, imaginary: f64) -> bool {
+    let magnitude = real.abs();
+    imaginary.is_finite() && magnitude > 708.396_418_532_264_1 && magnitude <= 709.089_565_712_824_1
 }
 
-pub(super) fn tanh(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
-    let z = number(arguments)?;
-    unless(z.re == 0.0 && z.im.is_nan(), pymath::cmath::tanh, z)
-}
-
-fn unless(
-    is_nan: bool,
-    function: fn(Complex64) -> pymath::Result<Complex64>,
-    z: Complex64,
-) -> Result<Value, Error> {
-    if is_nan {
-        return Ok(Value::Complex(f64::NAN, f64::NAN));
+fn checked(real: f64, imaginary: f64) -> pymath::Result<Complex64> {
+    if real.is_infinite() || imaginary.is_infinite() {
+        return Err(pymath::Error::ERANGE);
     }
-    function(z).map(|value| Value::Complex(value.re, value.im)).map_err(math_error)
+    Ok(Complex64::new(real, imaginary))
+}
+
+pub(super) fn cosh(z: Complex64) -> pymath::Result<Complex64> {
+    if !is_in_gap(z.re, z.im) {
+        return pymath::cmath::cosh(z);
+    }
+    let less = z.re - 1.0_f64.copysign(z.re);
+    checked(z.im.cos() * less.cosh() * E, z.im.sin() * less.sinh() * E)
+}
+
+pub(super) fn sinh(z: Complex64) -> pymath::Result<Complex64> {
+    if !is_in_gap(z.re, z.im) {
+        return pymath::cmath::sinh(z);
+    }
+    let less = z.re - 1.0_f64.copysign(z.re);
+    checked(z.im.cos() * less.sinh() * E, z.im.sin() * less.cosh() * E)
+}
+
+pub(super) fn tanh(z: Complex64) -> pymath::Result<Complex64> {
+    if z.re == 0.0 && z.im.is_nan() {
+        return Ok(NAN);
+    }
+    if !is_in_gap(z.re, z.im) {
+        return pymath::cmath::tanh(z);
+    }
+    let imaginary = 4.0 * z.im.sin() * z.im.cos() * (-2.0 * z.re.abs()).exp();
+    Ok(Complex64::new(1.0_f64.copysign(z.re), imaginary))
+}
+
+pub(super) fn exp(z: Complex64) -> pymath::Result<Complex64> {
+    if z.re < 0.0 || !is_in_gap(z.re, z.im) {
+        return pymath::cmath::exp(z);
+    }
+    let length = (z.re - 1.0).exp();
+    checked(length * z.im.cos() * E, length * z.im.sin() * E)
+}
+
+pub(super) fn cos(z: Complex64) -> pymath::Result<Complex64> {
+    cosh(Complex64::new(-z.im, z.re))
+}
+
+pub(super) fn sin(z: Complex64) -> pymath::Result<Complex64> {
+    sinh(Complex64::new(-z.im, z.re)).map(|value| Complex64::new(value.im, -value.re))
+}
+
+pub(super) fn tan(z: Complex64) -> pymath::Result<Complex64> {
+    tanh(Complex64::new(-z.im, z.re)).map(|value| Complex64::new(value.im, -value.re))
 }
 
 pub(super) fn phase(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
@@ -86,7 +128,7 @@ pub(super) fn phase(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, E
 
 pub(super) fn polar(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
     let (magnitude, angle) = pymath::cmath::polar(number(arguments)?).map_err(math_error)?;
-    Ok(Value::Tuple(vec![Value::Float(magnitude), Value::Float(angle)]))
+    Ok(Value::Tuple(Box::new([Value::Float(magnitude), Value::Float(angle)])))
 }
 
 pub(super) fn rect(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {

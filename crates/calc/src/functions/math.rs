@@ -93,12 +93,12 @@ fn to_whole(arguments: Arguments<'_>, round: fn(f64) -> f64) -> Result<Value, Er
 
 pub(super) fn frexp(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
     let (mantissa, exponent) = pymath::math::frexp(arguments.float(0)?);
-    Ok(Value::Tuple(vec![Value::Float(mantissa), Value::Int(Integer::from(i64::from(exponent)))]))
+    Ok(Value::Tuple(Box::new([Value::Float(mantissa), Value::Int(Integer::from(i64::from(exponent)))])))
 }
 
 pub(super) fn modf(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
     let (fraction, whole) = pymath::math::modf(arguments.float(0)?);
-    Ok(Value::Tuple(vec![Value::Float(fraction), Value::Float(whole)]))
+    Ok(Value::Tuple(Box::new([Value::Float(fraction), Value::Float(whole)])))
 }
 
 pub(super) fn ldexp(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
@@ -257,6 +257,13 @@ fn length(coordinates: &mut [f64]) -> f64 {
     let (high, low) = split(estimate);
     squares.add(high, low, -1.0);
     (estimate + squares.total() / (2.0 * estimate)) / scale
+}
+
+/// 22!, which `CPython` has in its table of exact values and the library computes with an error.
+const GAMMA_OF_23: f64 = 1_124_000_727_777_607_680_000.0;
+
+pub(super) fn gamma(x: f64) -> pymath::Result<f64> {
+    if x == 23.0 { Ok(GAMMA_OF_23) } else { pymath::math::gamma(x) }
 }
 
 pub(super) fn gcd(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Value, Error> {

@@ -122,8 +122,8 @@ impl Integer {
         }
     }
 
-    /// The length of the absolute value in bits.
-    pub(crate) fn bits(&self) -> u64 {
+    /// The length of the absolute value in bits, never above [`limits::INTEGER_BITS`] in a result.
+    pub fn bits(&self) -> u64 {
         match &self.0 {
             Repr::Small(value) => u64::from(64 - value.unsigned_abs().leading_zeros()),
             Repr::Big(value) => value.as_sign_words().1.last().map_or(0, |top| {

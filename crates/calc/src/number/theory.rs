@@ -13,6 +13,8 @@ use dashu_int::{IBig, UBig};
 
 /// The greatest common divisor takes about this many times the fuel of a product.
 const GCD_FACTOR: u64 = 3;
+/// How many factors a binomial coefficient takes in one step.
+const FACTORS_AT_ONCE: u64 = 48;
 /// Ranges up to this length are multiplied one by one.
 const SHORT_PRODUCT: u64 = 8;
 
@@ -134,8 +136,12 @@ impl Integer {
         // (n/k)^k <= C(n, k) <= (e·n/k)^k, and n/k >= 2.
         let least_bits = k as f64 * (self.log2() - (k as f64).log2());
         check_estimate(to_bits(least_bits))?;
-        let limbs = to_bits(least_bits) / 32 + 1;
-        budget.spend(limbs.saturating_mul(limbs) + k.saturating_mul(64))?;
+        // Every factor is multiplied to the result so far and its counterpart divided out.
+        let factor_limbs = k.saturating_mul(self.bits()) / 64 + k / 48 + 1;
+        let limbs = to_bits(least_bits) / 64 + self.limbs() + 1;
+        budget.spend(
+            factor_limbs.saturating_mul(limbs).saturating_mul(3).saturating_add(k.saturating_mul(16)),
+        )?;
         check_exact(choose(&self.magnitude(), k))
     }
 
@@ -186,11 +192,16 @@ fn product(top: UBig, count: u64) -> UBig {
     product(top, half) * product(lower, count - half)
 }
 
-/// `C(n, k) = C(n, j) * C(n - j, k - j) / C(k, j)`, as `CPython` splits it; the depth is the logarithm of `k`.
+/// `C(n, j + m)` from `C(n, j)`, some factors at a time: every step divides exactly, and nothing is much larger than
+/// the result.
 fn choose(top: &UBig, k: u64) -> UBig {
-    if k <= SHORT_PRODUCT {
-        return product(top.clone(), k) / product(UBig::from(k), k);
+    let mut chosen = UBig::from(1_u8);
+    let mut done = 0;
+    while done < k {
+        let next = (done + FACTORS_AT_ONCE).min(k);
+        let factors = product(top - UBig::from(done), next - done);
+        chosen = chosen * factors / product(UBig::from(next), next - done);
+        done = next;
     }
-    let half = k / 2;
-    choose(top, half) * choose(&(top - UBig::from(half)), k - half) / choose(&UBig::from(k), half)
+    chosen
 }
