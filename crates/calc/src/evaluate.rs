@@ -119,10 +119,14 @@ fn release(value: &Value, budget: &mut Budget) {
     }
 }
 
-fn take(stack: &mut Stack, count: u32, budget: &mut Budget) -> Result<Vec<Value>, Error> {
+fn take(stack: &mut Stack, count: u32, budget: &mut Budget) -> Result<Box<[Value]>, Error> {
     budget.spend(u64::from(count).saturating_mul(limits::FUEL_PER_INSTRUCTION))?;
     let start = stack.len().checked_sub(count as usize).ok_or_else(broken)?;
-    Ok(stack.drain(start..).collect())
+    let items: Box<[Value]> = stack.drain(start..).collect();
+    if items.iter().any(|item| matches!(item, Value::List(_) | Value::Tuple(_))) {
+        return Err(Error::type_error("a list or tuple may not hold another"));
+    }
+    Ok(items)
 }
 
 #[inline]
@@ -134,11 +138,13 @@ fn keep_or_jump(stack: &mut Stack, jump_on: bool, jump: u32, budget: &mut Budget
     Ok(0)
 }
 
+/// Works on the stack in place: to move a value that was just written, as a whole, stalls the processor.
 #[inline]
 fn binary(stack: &mut Stack, operator: Binary, budget: &mut Budget) -> Result<u32, Error> {
-    let right = pop(stack)?;
-    let left = stack.last_mut().ok_or_else(broken)?;
-    let fast = match (&*left, &right) {
+    let Some(([.., left], right)) = stack.split_last_mut().map(|(right, rest)| (rest, right)) else {
+        return Err(broken());
+    };
+    let fast = match (&*left, &*right) {
         (Value::Int(left), Value::Int(right)) => match (left.to_i64(), right.to_i64()) {
             (Some(left), Some(right)) => match operator {
                 Binary::Add => left.checked_add(right),
@@ -159,15 +165,16 @@ fn binary(stack: &mut Stack, operator: Binary, budget: &mut Budget) -> Result<u3
     };
     if let Some(value) = fast {
         *left = value;
-        return Ok(0);
+    } else {
+        release(left, budget);
+        release(right, budget);
+        let value = number::binary(operator, left, right, budget)?;
+        if let Some(bytes) = value.heap_bytes() {
+            budget.hold(bytes)?;
+        }
+        *left = value;
     }
-    release(left, budget);
-    release(&right, budget);
-    let value = number::binary(operator, left, &right, budget)?;
-    if let Some(bytes) = value.heap_bytes() {
-        budget.hold(bytes)?;
-    }
-    *left = value;
+    stack.truncate(stack.len().saturating_sub(1));
     Ok(0)
 }
 

@@ -40,6 +40,9 @@ pub(crate) struct Lexer<'a> {
     /// Open brackets; inside them a newline is only space. The parser keeps the count.
     pub(crate) brackets: usize,
     has_begun: bool,
+    /// The present token, and the byte offset at which it starts.
+    pub(crate) token: Token<'a>,
+    pub(crate) at: u32,
 }
 
 /// Whether Python reserves the word and the language has no use for it as a name.
@@ -84,10 +87,9 @@ pub(crate) fn is_keyword(word: &str) -> bool {
 impl<'a> Lexer<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         let position = text.bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        Self { text, position, brackets: 0, has_begun: false }
+        Self { text, position, brackets: 0, has_begun: false, token: Token::End, at: 0 }
     }
 
-    /// The byte offset of the token that comes next, once [`Lexer::next`] has skipped the space before it.
     #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.position).copied()
@@ -115,13 +117,23 @@ impl<'a> Lexer<'a> {
         Err(Error::syntax().at(self.here()))
     }
 
-    /// The next token and the byte offset at which it starts.
+    /// Goes to the next token.
     #[inline]
-    pub(crate) fn next(&mut self) -> Result<(u32, Token<'a>), Error> {
-        loop {
-            let Some(byte) = self.peek() else {
-                return Ok((self.here(), Token::End));
-            };
+    pub(crate) fn next(&mut self) -> Result<(), Error> {
+        if self.peek() == Some(b' ') {
+            self.advance(1);
+        }
+        match self.peek() {
+            None | Some(b' ' | b'\t' | 0x0c | b'#' | b'\n' | b'\r' | b'\\') => self.skip_space()?,
+            Some(_) => {}
+        }
+        self.has_begun = true;
+        self.at = self.here();
+        self.token()
+    }
+
+    fn skip_space(&mut self) -> Result<(), Error> {
+        while let Some(byte) = self.peek() {
             match byte {
                 b' ' | b'\t' | 0x0c => self.advance(1),
                 b'#' => self.skip_comment(),
@@ -135,9 +147,7 @@ impl<'a> Lexer<'a> {
                 _ => break,
             }
         }
-        self.has_begun = true;
-        let start = self.here();
-        Ok((start, self.token()?))
+        Ok(())
     }
 
     fn skip_comment(&mut self) {
@@ -184,49 +194,55 @@ impl<'a> Lexer<'a> {
     }
 
     #[inline]
-    fn token(&mut self) -> Result<Token<'a>, Error> {
+    fn token(&mut self) -> Result<(), Error> {
         let Some(byte) = self.peek() else {
-            return Ok(Token::End);
+            return self.take(0, Token::End);
         };
         let next = self.peek_at(1);
-        let (length, token) = match byte {
-            b'0'..=b'9' => return self.number(),
-            b'.' if next.is_some_and(|next| next.is_ascii_digit()) => return self.number(),
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' => return self.word(),
-            b'(' => (1, Token::Open),
-            b')' => (1, Token::Close),
-            b'[' => (1, Token::OpenBracket),
-            b']' => (1, Token::CloseBracket),
-            b',' => (1, Token::Comma),
-            b'.' => (1, Token::Dot),
-            b'~' => (1, Token::Tilde),
-            b'+' => (1, Token::Operator(Binary::Add)),
-            b'-' => (1, Token::Operator(Binary::Subtract)),
-            b'*' if next == Some(b'*') => (2, Token::Operator(Binary::Power)),
-            b'*' => (1, Token::Operator(Binary::Multiply)),
-            b'/' if next == Some(b'/') => (2, Token::Operator(Binary::FloorDivide)),
-            b'/' => (1, Token::Operator(Binary::Divide)),
-            b'%' => (1, Token::Operator(Binary::Modulo)),
-            b'&' => (1, Token::Operator(Binary::And)),
-            b'|' => (1, Token::Operator(Binary::Or)),
-            b'^' => (1, Token::Operator(Binary::Xor)),
-            b'<' if next == Some(b'<') => (2, Token::Operator(Binary::ShiftLeft)),
-            b'<' if next == Some(b'=') => (2, Token::Comparison(Comparison::LessOrEqual)),
-            b'<' => (1, Token::Comparison(Comparison::Less)),
-            b'>' if next == Some(b'>') => (2, Token::Operator(Binary::ShiftRight)),
-            b'>' if next == Some(b'=') => (2, Token::Comparison(Comparison::GreaterOrEqual)),
-            b'>' => (1, Token::Comparison(Comparison::Greater)),
-            b'=' if next == Some(b'=') => (2, Token::Comparison(Comparison::Equal)),
-            b'=' => (1, Token::Assign),
-            b'!' if next == Some(b'=') => (2, Token::Comparison(Comparison::NotEqual)),
-            _ => return self.fail(),
-        };
-        self.advance(length);
-        // Augmented assignments such as `+=` are one token in Python; here the rest, `=`, is refused by the parser.
-        Ok(token)
+        match byte {
+            b'0'..=b'9' => self.number(),
+            b'.' if next.is_some_and(|next| next.is_ascii_digit()) => self.number(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => self.word(),
+            b'(' => self.take(1, Token::Open),
+            b')' => self.take(1, Token::Close),
+            b'[' => self.take(1, Token::OpenBracket),
+            b']' => self.take(1, Token::CloseBracket),
+            b',' => self.take(1, Token::Comma),
+            b'.' => self.take(1, Token::Dot),
+            b'~' => self.take(1, Token::Tilde),
+            b'+' => self.take(1, Token::Operator(Binary::Add)),
+            b'-' => self.take(1, Token::Operator(Binary::Subtract)),
+            b'*' if next == Some(b'*') => self.take(2, Token::Operator(Binary::Power)),
+            b'*' => self.take(1, Token::Operator(Binary::Multiply)),
+            b'/' if next == Some(b'/') => self.take(2, Token::Operator(Binary::FloorDivide)),
+            b'/' => self.take(1, Token::Operator(Binary::Divide)),
+            b'%' => self.take(1, Token::Operator(Binary::Modulo)),
+            b'&' => self.take(1, Token::Operator(Binary::And)),
+            b'|' => self.take(1, Token::Operator(Binary::Or)),
+            b'^' => self.take(1, Token::Operator(Binary::Xor)),
+            b'<' if next == Some(b'<') => self.take(2, Token::Operator(Binary::ShiftLeft)),
+            b'<' if next == Some(b'=') => self.take(2, Token::Comparison(Comparison::LessOrEqual)),
+            b'<' => self.take(1, Token::Comparison(Comparison::Less)),
+            b'>' if next == Some(b'>') => self.take(2, Token::Operator(Binary::ShiftRight)),
+            b'>' if next == Some(b'=') => self.take(2, Token::Comparison(Comparison::GreaterOrEqual)),
+            b'>' => self.take(1, Token::Comparison(Comparison::Greater)),
+            b'=' if next == Some(b'=') => self.take(2, Token::Comparison(Comparison::Equal)),
+            b'=' => self.take(1, Token::Assign),
+            b'!' if next == Some(b'=') => self.take(2, Token::Comparison(Comparison::NotEqual)),
+            _ => self.fail(),
+        }
     }
 
-    fn word(&mut self) -> Result<Token<'a>, Error> {
+    /// Sets the token in place; to return it through a `Result` costs several times as much.
+    #[inline(always)]
+    #[allow(clippy::inline_always, clippy::unnecessary_wraps)]
+    fn take(&mut self, length: usize, token: Token<'a>) -> Result<(), Error> {
+        self.advance(length);
+        self.token = token;
+        Ok(())
+    }
+
+    fn word(&mut self) -> Result<(), Error> {
         let start = self.position;
         while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             self.advance(1);
@@ -235,7 +251,7 @@ impl<'a> Lexer<'a> {
             return self.fail();
         }
         let word = self.slice(start);
-        Ok(match word {
+        self.token = match word {
             "and" => Token::And,
             "or" => Token::Or,
             "not" => Token::Not,
@@ -246,11 +262,12 @@ impl<'a> Lexer<'a> {
                 return self.fail();
             }
             _ => Token::Word(word),
-        })
+        };
+        Ok(())
     }
 
     #[inline]
-    fn number(&mut self) -> Result<Token<'a>, Error> {
+    fn number(&mut self) -> Result<(), Error> {
         let start = self.position;
         let mut value: i64 = 0;
         while let Some(byte @ b'0'..=b'9') = self.peek() {
@@ -269,13 +286,13 @@ impl<'a> Lexer<'a> {
         };
         let has_leading_zero = value != 0 && self.text.as_bytes().get(start) == Some(&b'0');
         if is_plain && !has_leading_zero && self.position > start {
-            return Ok(Token::Integer(value));
+            return self.take(0, Token::Integer(value));
         }
         self.long_number(start)
     }
 
     /// A number that is more than a few plain digits.
-    fn long_number(&mut self, start: usize) -> Result<Token<'a>, Error> {
+    fn long_number(&mut self, start: usize) -> Result<(), Error> {
         self.position = start;
         let prefix = self.peek_at(1).map(|byte| byte.to_ascii_lowercase());
         if self.peek() == Some(b'0') {
@@ -312,20 +329,20 @@ impl<'a> Lexer<'a> {
         if matches!(self.peek(), Some(b'j' | b'J')) {
             self.advance(1);
             self.end_of_number()?;
-            return Ok(Token::Imaginary(parse_float(text)));
+            return self.take(0, Token::Imaginary(parse_float(text)));
         }
         self.end_of_number()?;
         if is_float {
-            return Ok(Token::Float(parse_float(text)));
+            return self.take(0, Token::Float(parse_float(text)));
         }
         if text.starts_with('0') && text.bytes().any(|byte| !matches!(byte, b'0' | b'_')) {
             self.position = start;
             return self.fail();
         }
-        Ok(Token::Digits { digits: text, radix: 10 })
+        self.take(0, Token::Digits { digits: text, radix: 10 })
     }
 
-    fn radix_number(&mut self, radix: u32) -> Result<Token<'a>, Error> {
+    fn radix_number(&mut self, radix: u32) -> Result<(), Error> {
         self.advance(2);
         let start = self.position;
         loop {
@@ -348,7 +365,7 @@ impl<'a> Lexer<'a> {
             return self.fail();
         }
         self.end_of_number()?;
-        Ok(Token::Digits { digits, radix })
+        self.take(0, Token::Digits { digits, radix })
     }
 
     /// Digits with single underscores between them; none at all before a fraction such as `.5`.

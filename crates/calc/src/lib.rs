@@ -3,6 +3,8 @@
 //! Pure: no input or output, no clock, no unsafe code. It refuses every part of Python that is not
 //! arithmetic: strings, attributes, subscripts, assignments, lambdas and comprehensions are syntax errors.
 #![forbid(unsafe_code)]
+// Python compares floats exactly, and so must this.
+#![allow(clippy::float_cmp)]
 
 mod budget;
 mod error;
@@ -27,6 +29,7 @@ pub use variables::Variables;
 /// The whole text is parsed before anything is computed, so a syntax error outranks every other one.
 /// When the budget runs out the error's kind is [`ErrorKind::Fuel`]; the same call with a larger budget may succeed.
 pub fn evaluate(text: &str, variables: &Variables, budget: &mut Budget) -> Result<Value, Error> {
-    let program = parse::parse(text, variables, budget)?;
+    let mut program = program::Program::default();
+    parse::parse(text, variables, budget, &mut program)?;
     evaluate::run(&program, variables, budget).map_err(|error| error.in_text(text))
 }

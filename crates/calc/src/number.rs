@@ -4,6 +4,7 @@
 pub(crate) mod complex;
 pub(crate) mod float;
 pub(crate) mod integer;
+mod theory;
 
 use crate::budget::Budget;
 use crate::error::Error;
@@ -24,9 +25,9 @@ pub enum Value {
     /// Python's `complex`: real and imaginary part.
     Complex(f64, f64),
     /// A list, which can only be an argument.
-    List(Vec<Value>),
+    List(Box<[Value]>),
     /// A tuple: an argument, or the result of a function such as `divmod`.
-    Tuple(Vec<Value>),
+    Tuple(Box<[Value]>),
 }
 
 impl Value {
@@ -296,7 +297,7 @@ fn compare_sequences(operator: Comparison, left: &Value, right: &Value) -> Resul
     let are_equal = match (left, right) {
         (Value::List(left), Value::List(right)) | (Value::Tuple(left), Value::Tuple(right)) => {
             left.len() == right.len()
-                && left.iter().zip(right).all(|(left, right)| {
+                && left.iter().zip(right.iter()).all(|(left, right)| {
                     // Neither holds a sequence, so this goes no deeper.
                     compare(Comparison::Equal, left, right).unwrap_or(false)
                 })

@@ -1,6 +1,8 @@
 //! Turns tokens into a program by operator precedence, with a stack of its own instead of recursion, so that no
 //! text can exhaust the thread's stack. It computes nothing. Lists and tuples are refused except as arguments.
 
+mod pending;
+
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::functions;
@@ -9,99 +11,12 @@ use crate::limits;
 use crate::number::{Integer, Value};
 use crate::program::{Binary, Comparison, Instruction, KeywordNames, Program, Unary};
 use crate::variables::Variables;
+use pending::{Call, Level, Paren, Pending, level_of, within_items};
 use smallvec::SmallVec;
-
-/// How tightly an operator binds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    /// An open bracket or condition, which only its own end can close.
-    Open,
-    Conditional,
-    Or,
-    And,
-    Not,
-    Comparison,
-    BitOr,
-    BitXor,
-    BitAnd,
-    Shift,
-    Sum,
-    Product,
-    Unary,
-    Power,
-}
-
-/// What waits for its right operand or its end.
-#[derive(Debug)]
-enum Pending {
-    Paren {
-        start: usize,
-        role: Paren,
-    },
-    List {
-        items: u32,
-        start: usize,
-    },
-    Call(Box<Call>),
-    /// `A if C`, until `else`. The code of `A` lies in `value..condition`.
-    Condition {
-        value: usize,
-        condition: usize,
-    },
-    /// `A if C else B`: the jump over `B`, just before it.
-    Otherwise {
-        jump: usize,
-    },
-    Or {
-        jump: usize,
-    },
-    And {
-        jump: usize,
-    },
-    Not,
-    /// `last_jump` is the comparison before it in a chain.
-    Comparison {
-        operator: Comparison,
-        at: u32,
-        last_jump: Option<usize>,
-    },
-    Binary {
-        operator: Binary,
-        at: u32,
-    },
-    Unary {
-        operator: Unary,
-        at: u32,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Paren {
-    Group,
-    /// An argument starts here, so a comma makes a tuple.
-    Argument,
-    Tuple {
-        items: u32,
-    },
-}
-
-#[derive(Debug)]
-struct Call {
-    function: u16,
-    at: u32,
-    count: u32,
-    /// How many arguments came before the first keyword.
-    positional: u32,
-    /// Where the code of the present argument begins.
-    start: usize,
-    keywords: KeywordNames,
-}
 
 struct Parser<'a> {
     lexer: Lexer<'a>,
-    at: u32,
-    token: Token<'a>,
-    program: Program,
+    program: &'a mut Program,
     pending: SmallVec<[Pending; 8]>,
     depth: usize,
     variables: &'a Variables,
@@ -109,7 +24,13 @@ struct Parser<'a> {
     first_private_name: Option<u32>,
 }
 
-pub(crate) fn parse(text: &str, variables: &Variables, budget: &mut Budget) -> Result<Program, Error> {
+/// Parses into an empty program, which the caller keeps where it is: it is large.
+pub(crate) fn parse(
+    text: &str,
+    variables: &Variables,
+    budget: &mut Budget,
+    program: &mut Program,
+) -> Result<(), Error> {
     budget.start();
     if text.len() > limits::TEXT_BYTES {
         return Err(Error::limit("MemoryError", "the expression is longer than 65536 bytes"));
@@ -117,9 +38,7 @@ pub(crate) fn parse(text: &str, variables: &Variables, budget: &mut Budget) -> R
     budget.spend((text.len() as u64).saturating_mul(limits::FUEL_PER_BYTE))?;
     let mut parser = Parser {
         lexer: Lexer::new(text),
-        at: 0,
-        token: Token::End,
-        program: Program::default(),
+        program,
         pending: SmallVec::new(),
         depth: 0,
         variables,
@@ -127,74 +46,32 @@ pub(crate) fn parse(text: &str, variables: &Variables, budget: &mut Budget) -> R
     };
     match parser.expression(budget) {
         Ok(()) => {}
-        Err(error) => return Err(error.at(parser.at).in_text(text)),
+        Err(error) => return Err(error.at(parser.lexer.at).in_text(text)),
     }
     match parser.first_private_name {
         Some(at) => Err(Error::name().at(at).in_text(text)),
-        None => Ok(parser.program),
-    }
-}
-
-fn level_of(operator: Binary) -> Level {
-    match operator {
-        Binary::Or => Level::BitOr,
-        Binary::Xor => Level::BitXor,
-        Binary::And => Level::BitAnd,
-        Binary::ShiftLeft | Binary::ShiftRight => Level::Shift,
-        Binary::Add | Binary::Subtract => Level::Sum,
-        Binary::Multiply | Binary::Divide | Binary::FloorDivide | Binary::Modulo => Level::Product,
-        Binary::Power => Level::Power,
-    }
-}
-
-impl Pending {
-    #[inline]
-    fn level(&self) -> Level {
-        match self {
-            Self::Paren { .. } | Self::List { .. } | Self::Call(_) | Self::Condition { .. } => Level::Open,
-            Self::Otherwise { .. } => Level::Conditional,
-            Self::Or { .. } => Level::Or,
-            Self::And { .. } => Level::And,
-            Self::Not => Level::Not,
-            Self::Comparison { .. } => Level::Comparison,
-            Self::Binary { operator, .. } => level_of(*operator),
-            Self::Unary { .. } => Level::Unary,
-        }
-    }
-
-    /// Whether it counts towards the depth: what Python's grammar nests rather than repeats.
-    fn is_nesting(&self) -> bool {
-        match self {
-            Self::Or { .. } | Self::And { .. } | Self::Comparison { .. } => false,
-            Self::Binary { operator, .. } => *operator == Binary::Power,
-            Self::Paren { .. }
-            | Self::List { .. }
-            | Self::Call(_)
-            | Self::Condition { .. }
-            | Self::Otherwise { .. }
-            | Self::Not
-            | Self::Unary { .. } => true,
-        }
+        None => Ok(()),
     }
 }
 
 impl<'a> Parser<'a> {
     #[inline]
     fn advance(&mut self) -> Result<(), Error> {
-        (self.at, self.token) = self.lexer.next()?;
-        Ok(())
+        self.lexer.next()
     }
 
     fn code_length(&self) -> usize {
         self.program.code.len()
     }
 
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     fn emit(&mut self, instruction: Instruction) {
         self.program.code.push(instruction);
     }
 
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     fn push(&mut self, pending: Pending) -> Result<(), Error> {
         if pending.is_nesting() {
             self.depth = self.depth.saturating_add(1);
@@ -231,8 +108,8 @@ impl<'a> Parser<'a> {
     /// Reads up to the end of one operand, leaving the open brackets and prefix operators before it pending.
     fn operand(&mut self) -> Result<(), Error> {
         loop {
-            let at = self.at;
-            match self.token {
+            let at = self.lexer.at;
+            match self.lexer.token {
                 Token::Integer(value) => {
                     self.emit(Instruction::Integer(value));
                     return self.advance();
@@ -254,7 +131,7 @@ impl<'a> Parser<'a> {
                     return self.advance();
                 }
                 Token::Operator(Binary::Subtract) => {
-                    self.push(Pending::Unary { operator: Unary::Minus, at })?
+                    self.push(Pending::Unary { operator: Unary::Minus, at })?;
                 }
                 Token::Operator(Binary::Add) => self.push(Pending::Unary { operator: Unary::Plus, at })?,
                 Token::Tilde => self.push(Pending::Unary { operator: Unary::Invert, at })?,
@@ -303,32 +180,28 @@ impl<'a> Parser<'a> {
 
     /// Whether the next operand is a whole argument as far as is read, so that it may be a list or tuple.
     fn is_argument_start(&self) -> bool {
-        match self.pending.last() {
-            Some(Pending::Call(_)) => true,
-            Some(Pending::Paren { role: Paren::Argument, .. }) => true,
-            _ => false,
-        }
+        matches!(self.pending.last(), Some(Pending::Call(_) | Pending::Paren { role: Paren::Argument, .. }))
     }
 
     /// Reads a name: a constant or variable (then the operand is complete), the start of a call, or the name of a
     /// keyword argument (then an operand follows).
     fn word(&mut self, word: &'a str) -> Result<bool, Error> {
-        let at = self.at;
+        let at = self.lexer.at;
         if word.starts_with('_') && self.first_private_name.is_none() {
             self.first_private_name = Some(at);
         }
         self.advance()?;
-        if self.token == Token::Assign {
+        if self.lexer.token == Token::Assign {
             self.keyword(word)?;
             self.advance()?;
             return Ok(false);
         }
         let mut module = None;
         let mut name = word;
-        if self.token == Token::Dot {
+        if self.lexer.token == Token::Dot {
             module = functions::module(word);
             self.advance()?;
-            let Token::Word(member) = self.token else {
+            let Token::Word(member) = self.lexer.token else {
                 return Err(Error::syntax());
             };
             if module.is_none() {
@@ -337,7 +210,7 @@ impl<'a> Parser<'a> {
             name = member;
             self.advance()?;
         }
-        if self.token == Token::Open {
+        if self.lexer.token == Token::Open {
             let Some(function) = functions::find(module, name) else {
                 // The call of an unknown name: parsed to its end, for syntax errors come first.
                 if module.is_some() {
@@ -394,7 +267,7 @@ impl<'a> Parser<'a> {
 
     /// A closing bracket where an operand could be: `f()`, `f(1,)`, `()`, `[]`, `[1,]`.
     fn close_without_operand(&mut self) -> Result<(), Error> {
-        match (self.token, self.pending.last()) {
+        match (self.lexer.token, self.pending.last()) {
             (Token::Close, Some(Pending::Call(call))) => {
                 // `f(a=)` has a keyword without its value.
                 if !call.has_all_values() {
@@ -428,7 +301,7 @@ impl<'a> Parser<'a> {
         self.emit(instruction(items));
         self.close_bracket()?;
         loop {
-            match (self.token, self.pending.last()) {
+            match (self.lexer.token, self.pending.last()) {
                 (Token::Close, Some(Pending::Paren { role: Paren::Argument, .. })) => self.close_bracket()?,
                 (Token::Close | Token::Comma, Some(Pending::Call(_))) => return Ok(()),
                 _ => return Err(Error::syntax()),
@@ -454,8 +327,8 @@ impl<'a> Parser<'a> {
     #[inline]
     fn operators(&mut self, budget: &mut Budget) -> Result<bool, Error> {
         loop {
-            let at = self.at;
-            match self.token {
+            let at = self.lexer.at;
+            match self.lexer.token {
                 Token::Operator(operator) => {
                     if operator != Binary::Power {
                         self.reduce(level_of(operator));
@@ -608,15 +481,15 @@ impl<'a> Parser<'a> {
     /// Makes the jump at `from` lead to `to`.
     fn land(&mut self, from: usize, to: usize) {
         let distance = u32::try_from(to.saturating_sub(from).saturating_sub(1)).unwrap_or(u32::MAX);
-        match self.program.code.get_mut(from) {
-            Some(
-                Instruction::Jump(jump)
-                | Instruction::PopJumpIfFalse(jump)
-                | Instruction::JumpIfFalseOrPop(jump)
-                | Instruction::JumpIfTrueOrPop(jump)
-                | Instruction::CompareChain { jump, .. },
-            ) => *jump = distance,
-            _ => {}
+        if let Some(
+            Instruction::Jump(jump)
+            | Instruction::PopJumpIfFalse(jump)
+            | Instruction::JumpIfFalseOrPop(jump)
+            | Instruction::JumpIfTrueOrPop(jump)
+            | Instruction::CompareChain { jump, .. },
+        ) = self.program.code.get_mut(from)
+        {
+            *jump = distance;
         }
     }
 
@@ -656,28 +529,4 @@ impl<'a> Parser<'a> {
             self.land(from, here);
         }
     }
-}
-
-impl Call {
-    /// Counts the argument that ends here. Positional arguments may not follow keyword arguments.
-    fn end_argument(&mut self, next_start: usize) -> Result<(), Error> {
-        self.count = self.count.saturating_add(1);
-        self.start = next_start;
-        if !self.has_all_values() {
-            return Err(Error::syntax());
-        }
-        within_items(self.count)
-    }
-
-    /// Whether each keyword has its value, and nothing else came after the first keyword.
-    fn has_all_values(&self) -> bool {
-        self.keywords.is_empty() || (self.keywords.len() as u32).saturating_add(self.positional) == self.count
-    }
-}
-
-fn within_items(count: u32) -> Result<(), Error> {
-    if count as usize > limits::ITEMS {
-        return Err(Error::limit("MemoryError", "a list or call has more than 16384 items"));
-    }
-    Ok(())
 }

@@ -1,5 +1,14 @@
 //! One line a case: what an expression is worth, as `json.dumps` spells it, or how it fails.
 
+// A failing test is to panic.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
 use calc::{Budget, ErrorKind, Value, Variables, evaluate};
 
 fn value(text: &str) -> Result<Value, calc::Error> {
@@ -30,8 +39,11 @@ fn check_syntax(text: &str, column: u32) {
 
 #[track_caller]
 fn check_kind(text: &str, kind: ErrorKind) {
-    let found = value(text).expect_err(text);
-    assert_eq!(found.kind(), kind, "{text}: {found}");
+    let found = match value(text) {
+        Ok(_) => panic!("{} has a value", text.get(..60).unwrap_or(text)),
+        Err(error) => error,
+    };
+    assert_eq!(found.kind(), kind, "{}: {found}", text.get(..60).unwrap_or(text));
 }
 
 #[test]
@@ -164,6 +176,86 @@ fn lexical_rules() {
 }
 
 #[test]
+fn functions() {
+    check("abs(-3) + abs(-2.5) + abs(3 + 4j)", "10.5");
+    check("round(2.5) + round(3.5)", "6");
+    check("round(2.675, 2)", "2.67");
+    check("round(number=1234.5, ndigits=-2)", "1200.0");
+    check("round(25, -1) + round(35, -1) - round(-45, -1)", "100");
+    check("round(15, -10 ** 30)", "0");
+    check("divmod(-7, 2)", "[-4, 1]");
+    check("divmod(7.5, 2)", "[3.0, 1.5]");
+    check("pow(2, 10) + pow(2, 10, 1000) + pow(3, -1, 7)", "1053");
+    check("pow(3, 4, -7)", "-3");
+    check("max(1, 1.0)", "1");
+    check("max([1, 2, 3]) + min((4, 5)) + max([], default=7)", "14");
+    check("max(((1, 2)))", "2");
+    check("len([1, 2, ]) + len(()) + len((1,)) + sum([1, 2], start=3)", "9");
+    check("int(-3.7) + int(True) + int()", "-2");
+    check("complex(1, 2) + complex(imag=1)", "{\"$complex\":[1.0,3.0]}");
+    check("complex(1j, 2j)", "{\"$complex\":[-2.0,1.0]}");
+    check("bool([]) or bool(0.5)", "true");
+    check("math.sqrt(16) + sqrt(9)", "7.0");
+    check("math . pi == pi", "true");
+    check("pow(2, 3) + math.pow(2, 3)", "16.0");
+    check("math.dist((0, 0), (3, 4))", "5.0");
+    check("math.prod([1, 2, 3], start=4)", "24");
+    check("math.isclose(1.0, 1.1, rel_tol=0.2)", "true");
+    check("isclose(a=1, b=1)", "true");
+    check("factorial(20) == perm(20) == perm(20, 20)", "true");
+    check("factorial(30)", "265252859812191058636308480000000");
+    check("comb(100, 50)", "100891344545564193334812497256");
+    check("comb(10 ** 30, 10 ** 30 - 1)", "1000000000000000000000000000000");
+    check("gcd() + gcd(12, 18, 0) + lcm(4, 6) + lcm()", "19");
+    check("isqrt(10 ** 40)", "100000000000000000000");
+    check("log(10 ** 400)", "921.0340371976182");
+    check("log2(2 ** 5000)", "5000.0");
+    check("frexp(8.0)", "[0.5, 4]");
+    check("modf(-inf)", "[-0.0, -Infinity]");
+    check("cmath.sqrt(-1)", "{\"$complex\":[0.0,1.0]}");
+    check("cmath.polar(1j)", "[1.0, 1.5707963267948966]");
+    check("statistics.mean([1, 3])", "2");
+    check("mean([1, 2])", "1.5");
+    check("statistics.median([3, 1, 2]) + median([1, 2, 3, 4])", "4.5");
+    check("stdev([1.5, 2.5, 2.5, 2.75, 3.25, 4.75])", "1.0810874155219827");
+    check("variance([2.75, 1.75, 1.25, 0.25, 0.5, 1.25, 3.5])", "1.3720238095238095");
+    check("sum([0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])", "0.9999999999999999");
+    check_error("math.sqrt(-1)", "ValueError: math domain error");
+    check_error("exp(1000)", "OverflowError: math range error");
+    check_error("sqrt(1j)", "TypeError: must be real number, not complex");
+    check_error("sqrt()", "TypeError: sqrt() takes exactly one argument (0 given)");
+    check_error("max(1)", "TypeError: 'int' object is not iterable");
+    check_error("max([])", "ValueError: max() arg is an empty sequence");
+    check_error("mean([])", "StatisticsError: mean requires at least one data point");
+    check_error("log(2, base=3)", "TypeError: log() takes no keyword arguments");
+    check_error("nothing(1 / 0)", "NameError: Invalid variable name in expression");
+    check_error("pi(2)", "NameError: Invalid variable name in expression");
+    check_error("sqrt + 1", "NameError: Invalid variable name in expression");
+    check_error(
+        "divmod(1, 2) + divmod(1, 2)",
+        "TypeError: unsupported operand type(s) for +: 'tuple' and 'tuple'",
+    );
+    for (text, column) in [
+        ("max(,)", 5),
+        ("max(1,,2)", 7),
+        ("max([1, 2)", 10),
+        ("max([[1]])", 6),
+        ("max([1] + [2])", 9),
+        ("max((1, 2) < (3, 4))", 12),
+        ("round(ndigits=1, 2)", 19),
+        ("round(1, ndigits=1, ndigits=2)", 28),
+        ("round(1, 2=3)", 11),
+        ("math.foo", 1),
+        ("math.sqrt.x", 10),
+        ("math.", 6),
+        ("1(2)", 2),
+        ("max(*[1])", 5),
+    ] {
+        check_syntax(text, column);
+    }
+}
+
+#[test]
 fn errors_are_those_of_python() {
     check_error("1 / 0", "ZeroDivisionError: division by zero");
     check_error("1.0 / 0", "ZeroDivisionError: float division by zero");
@@ -214,7 +306,7 @@ fn bounds() {
     check_kind("(1 << 131071) + (1 << 131071)", ErrorKind::Limit);
     check("0 << 10 ** 30", "0");
     check("(-1) ** 10 ** 30", "1");
-    let many = format!("0{}", " + (1 << 131071) % 3 ** 41".repeat(2_000));
+    let many = format!("0{}", " + 3 ** 40000 * 5 ** 28000 % 7".repeat(2_000));
     check_kind(&many, ErrorKind::Fuel);
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn divide(left: Complex, right: Complex) -> Result<Complex, Error> {
 }
 
 /// Smith's method; nothing for a zero divisor.
-fn quotient(left: Complex, right: Complex) -> Option<Complex> {
+pub(crate) fn quotient(left: Complex, right: Complex) -> Option<Complex> {
     let (real, imaginary) = (right.0.abs(), right.1.abs());
     if real >= imaginary {
         if real == 0.0 {
@@ -75,6 +75,10 @@ fn general_power(base: Complex, exponent: Complex) -> Option<Complex> {
     if exponent.1 != 0.0 {
         length /= (angle * exponent.1).exp();
         phase += exponent.1 * magnitude.ln();
+    }
+    // The C library's sine of infinity is a domain error, which CPython reports as if the base were zero.
+    if phase.is_infinite() {
+        return None;
     }
     Some((length * phase.cos(), length * phase.sin()))
 }

@@ -7,7 +7,7 @@
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::limits;
-use dashu_base::{BitTest, DivRem, Sign};
+use dashu_base::{DivRem, Sign};
 use dashu_int::{IBig, UBig};
 use dashu_ratio::Relaxed;
 use std::borrow::Cow;
@@ -122,8 +122,8 @@ impl Integer {
         }
     }
 
-    /// The length of the absolute value in bits.
-    pub(crate) fn bits(&self) -> u64 {
+    /// The length of the absolute value in bits, never above [`limits::INTEGER_BITS`] in a result.
+    pub fn bits(&self) -> u64 {
         match &self.0 {
             Repr::Small(value) => u64::from(64 - value.unsigned_abs().leading_zeros()),
             Repr::Big(value) => value.as_sign_words().1.last().map_or(0, |top| {
@@ -384,6 +384,22 @@ impl Integer {
         }
     }
 
+    /// The absolute value as `m * 2**e` with `0.5 <= m < 1`, rounded to a float's precision.
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn mantissa_and_exponent(&self) -> (f64, f64) {
+        let bits = self.bits();
+        let shift = usize::try_from(bits.saturating_sub(BITS_PER_LIMB)).unwrap_or(0);
+        let magnitude = self.magnitude();
+        let mut top = &magnitude >> shift;
+        // A bit that stands for all those cut off keeps ties apart.
+        if (&top << shift) != magnitude {
+            top |= UBig::from(1_u8);
+        }
+        let top_bits = bits - shift as u64;
+        let mantissa = top.to_f64().value() / 2.0_f64.powi(i32::try_from(top_bits).unwrap_or(0));
+        if mantissa >= 1.0 { (0.5, bits as f64 + 1.0) } else { (mantissa, bits as f64) }
+    }
+
     pub(crate) fn shift_left(&self, count: &Self, budget: &mut Budget) -> Result<Self, Error> {
         if count.is_negative() {
             return Err(Error::value_error("negative shift count"));
@@ -453,10 +469,5 @@ impl Integer {
         }
         budget.spend(self.limbs())?;
         bounded(!self.to_big().into_owned())
-    }
-
-    /// Whether the bit is set in the absolute value.
-    pub(crate) fn has_bit(&self, index: usize) -> bool {
-        self.magnitude().bit(index)
     }
 }
