@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::arithmetic_side_effects, reason = "a measuring program that handles no hostile input")]
 
+mod bidden_with_true;
 mod echo;
 mod load;
 mod machine;
@@ -26,7 +27,8 @@ use crate::rounds::Plan;
 
 const USAGE: &str = "\
 usage: bench [all] [--rounds N] [--seconds S]   measure everything (5 rounds, 1 second a load and server)
-       bench echo                               only serve the bare echo, until killed";
+       bench echo                               only serve the bare echo, until killed
+       bench bidden-with-true LOG               only serve bidden with a policy of `true`, until killed";
 const NOISE: &str = "NOISY: the rounds differ by more than 25 %. Measure again on a quiet machine.\n\n";
 
 fn main() -> Result<()> {
@@ -34,6 +36,7 @@ fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["echo"] => echo::serve(),
+        ["bidden-with-true", log] => bidden_with_true::serve(Path::new(log)),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

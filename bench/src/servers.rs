@@ -88,10 +88,11 @@ pub(crate) fn spawn_bidden(log: &Path) -> Result<Start> {
     Server::start(command).map(Start::Running)
 }
 
-/// bidden with a policy that lets `true` run, which the built-in policy does not.
-#[expect(clippy::unnecessary_wraps, reason = "the other servers can fail to start, and so will this one")]
-pub(crate) fn spawn_bidden_with_true(_log: &Path) -> Result<Start> {
-    Ok(Start::Skipped("no policy with true"))
+/// bidden with a policy that lets `true` run, which the built-in policy does not: this program again.
+pub(crate) fn spawn_bidden_with_true(log: &Path) -> Result<Start> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("bidden-with-true").arg(log);
+    Server::start(command).map(Start::Running)
 }
 
 fn wait_for_port(lines: &Receiver<String>) -> Result<u16> {

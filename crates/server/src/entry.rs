@@ -31,6 +31,6 @@ pub(crate) enum Asked<'f> {
 impl<'f> Entry<'f> {
     pub(crate) fn new(frame: &'f Frame) -> Self {
         let asked = frame.body.as_deref().map_or(Asked::Shapeless, Asked::Bytes);
-        Self { arrived: Instant::now(), peer: &frame.peer, user: None, id: None, asked, job: None }
+        Self { arrived: frame.arrived, peer: &frame.peer, user: None, id: None, asked, job: None }
     }
 }

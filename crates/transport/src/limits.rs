@@ -7,14 +7,14 @@ use std::time::Duration;
 pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
 /// Most frames taken from the socket before the server's loop looks at anything else.
-pub const MAX_BATCH: usize = 256;
+pub const MAX_BATCH: usize = 128;
 
 /// Received messages that may wait for the server's loop.
 pub const RECEIVE_HIGH_WATER_MARK: u32 = 256;
 
 /// Replies that may wait in one connection's own queue. Small, because a reply may be long; what is past it is
 /// counted in bytes.
-pub const SEND_HIGH_WATER_MARK: u32 = 16;
+pub const SEND_HIGH_WATER_MARK: u32 = 128;
 
 /// Replies that may wait for a client that does not read, in bytes behind its own full queue. A client that leaves
 /// more unread is disconnected.

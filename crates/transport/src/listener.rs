@@ -5,7 +5,7 @@
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use omq::{
@@ -36,6 +36,8 @@ pub struct Frame {
     pub body: Option<Bytes>,
     /// The way back to the one who sent it.
     pub return_path: ReturnPath,
+    /// When it was taken from the socket.
+    pub arrived: Instant,
 }
 
 /// Where a reply to a frame goes: to the connection that the frame came by, in the shape that it came in.
@@ -117,10 +119,11 @@ impl Listener {
     /// The socket is closed.
     pub async fn receive(&self, batch: &mut Vec<Frame>) -> Result<(), Closed> {
         let (identity, message) = self.socket.recv_from().await.map_err(|_| Closed)?;
-        batch.push(Frame::new(Peer::new(identity), message));
+        let arrived = Instant::now();
+        batch.push(Frame::new(Peer::new(identity), message, arrived));
         while batch.len() < MAX_BATCH {
             let Ok((identity, message)) = self.socket.try_recv_from() else { break };
-            batch.push(Frame::new(Peer::new(identity), message));
+            batch.push(Frame::new(Peer::new(identity), message, arrived));
         }
         Ok(())
     }
@@ -153,14 +156,14 @@ impl Listener {
 
 impl Frame {
     /// A message is one frame, or an empty delimiter and one frame (as REQ sends it). Anything else has no body.
-    fn new(peer: Peer, message: Message) -> Self {
+    fn new(peer: Peer, message: Message, arrived: Instant) -> Self {
         let delimiter = message.len() > 1 && message.part_slice(0).is_some_and(<[u8]>::is_empty);
         let body = match (message.len(), delimiter) {
             (1, _) => message.into_bytes().ok(),
             (2, true) => message.part_bytes(1),
             _ => None,
         };
-        Self { return_path: ReturnPath { peer: peer.clone(), delimiter }, peer, body }
+        Self { return_path: ReturnPath { peer: peer.clone(), delimiter }, peer, body, arrived }
     }
 }
 

@@ -4,7 +4,6 @@
 //! `result` or `message`. Everything else stands behind them.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -127,10 +126,12 @@ impl Reply<'_> {
             push_text(&mut out, "job", job);
         }
         if let Some(duration) = self.duration {
-            let microseconds = duration.as_micros();
-            let (whole, fraction) = (microseconds / 1000, microseconds % 1000);
-            // Writing into memory cannot fail.
-            let _ = write!(out, r#","duration_ms":{whole}.{fraction:03}"#);
+            let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+            push_number(&mut out, "duration_ms", microseconds / 1000);
+            let rest = (microseconds % 1000) as u16;
+            let digits = [rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' | digit as u8);
+            out.push(b'.');
+            out.extend_from_slice(&digits);
         }
         out.push(b'}');
         out

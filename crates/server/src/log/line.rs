@@ -82,12 +82,9 @@ impl<'a> Line<'a> {
 }
 
 pub(super) fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 0xf] {
-            out.extend(DIGITS.get(usize::from(digit)));
-        }
-    }
+    let digit =
+        |nibble: u8| if nibble < 10 { b'0' | nibble } else { b'a'.wrapping_add(nibble).wrapping_sub(10) };
+    out.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]));
 }
 
 /// The time of a record as RFC 3339 in UTC with microseconds. The part down to the second is kept from one record to
@@ -106,7 +103,12 @@ impl Clock {
             self.text = now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
         }
         out.extend_from_slice(self.text.as_bytes());
-        // Writing into memory cannot fail.
-        let _ = write!(out, ".{:06}Z", now.subsec_microsecond());
+        let mut microseconds = *b".000000Z";
+        let mut rest = now.subsec_microsecond().unsigned_abs();
+        for digit in microseconds.iter_mut().skip(1).take(6).rev() {
+            *digit = b'0' | (rest % 10) as u8;
+            rest /= 10;
+        }
+        out.extend_from_slice(&microseconds);
     }
 }
