@@ -128,10 +128,10 @@ impl Reply<'_> {
         if let Some(duration) = self.duration {
             let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
             push_number(&mut out, "duration_ms", microseconds / 1000);
-            let rest = (microseconds % 1000) as u16;
-            let digits = [rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' | digit as u8);
             out.push(b'.');
-            out.extend_from_slice(&digits);
+            // A thousand more keeps the leading zeros.
+            let digits = (microseconds % 1000).saturating_add(1000);
+            out.extend(itoa::Buffer::new().format(digits).bytes().skip(1));
         }
         out.push(b'}');
         out
