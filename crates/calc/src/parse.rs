@@ -19,6 +19,8 @@ struct Parser<'a> {
     program: &'a mut Program,
     pending: SmallVec<[Pending; 8]>,
     depth: usize,
+    /// The place to which a jump led last; code never grows shorter, so an earlier one does not matter.
+    landing: usize,
     variables: &'a Variables,
     /// A name that starts with an underscore is refused even where it would never be evaluated.
     first_private_name: Option<u32>,
@@ -41,6 +43,7 @@ pub(crate) fn parse(
         program,
         pending: SmallVec::new(),
         depth: 0,
+        landing: 0,
         variables,
         first_private_name: None,
     };
@@ -480,6 +483,7 @@ impl<'a> Parser<'a> {
 
     /// Makes the jump at `from` lead to `to`.
     fn land(&mut self, from: usize, to: usize) {
+        self.landing = to;
         let distance = u32::try_from(to.saturating_sub(from).saturating_sub(1)).unwrap_or(u32::MAX);
         if let Some(
             Instruction::Jump(jump)
@@ -499,7 +503,7 @@ impl<'a> Parser<'a> {
         while self.pending.last().is_some_and(|pending| pending.level() >= level) {
             let Some(pending) = self.pop() else { return };
             match pending {
-                Pending::Binary { operator, at } => self.emit(Instruction::Binary { operator, at }),
+                Pending::Binary { operator, at } => self.binary(operator, at),
                 Pending::Unary { operator, at } => self.emit(Instruction::Unary { operator, at }),
                 Pending::Not => self.emit(Instruction::Not),
                 Pending::Comparison { operator, at, last_jump } => {
@@ -515,6 +519,20 @@ impl<'a> Parser<'a> {
                 | Pending::Call(_)
                 | Pending::Condition { .. } => {}
             }
+        }
+    }
+
+    /// Takes a literal right operand into the instruction, unless a jump leads to just behind that.
+    #[inline]
+    fn binary(&mut self, operator: Binary, at: u32) {
+        let is_landing = self.landing == self.code_length();
+        match self.program.code.last_mut() {
+            Some(last @ Instruction::Integer(_)) if !is_landing => {
+                if let Instruction::Integer(value) = *last {
+                    *last = Instruction::BinaryInteger { operator, at, value };
+                }
+            }
+            _ => self.emit(Instruction::Binary { operator, at }),
         }
     }
 

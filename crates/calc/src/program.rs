@@ -25,6 +25,12 @@ pub(crate) enum Instruction {
         operator: Binary,
         at: u32,
     },
+    /// A binary operator whose right operand is this literal.
+    BinaryInteger {
+        operator: Binary,
+        at: u32,
+        value: i64,
+    },
     Compare {
         operator: Comparison,
         at: u32,
