@@ -81,8 +81,7 @@ pub(crate) fn run(program: &Program, variables: &Variables, budget: &mut Budget)
                 push(&mut stack, Value::Tuple(items))
             }
             Instruction::Call { function, count, keywords, at } => {
-                let names = keywords.checked_sub(1).and_then(|index| program.keywords.get(index as usize));
-                let names = names.map_or(&[][..], |names| names);
+                let names = program.keywords(keywords);
                 call(&mut stack, function, count, names, budget).map_err(|error| error.at(at))?
             }
         };

@@ -142,3 +142,15 @@ pub(crate) struct Program {
     /// `Call::keywords` is an index into this, plus one; zero means none.
     pub(crate) keywords: Vec<KeywordNames>,
 }
+
+impl Program {
+    /// The keywords of a call, by its number.
+    pub(crate) fn keywords(&self, number: u32) -> &[&'static str] {
+        let names = number.checked_sub(1).and_then(|index| self.keywords.get(index as usize));
+        names.map_or(&[], |names| names)
+    }
+
+    pub(crate) fn keywords_mut(&mut self, number: u32) -> Option<&mut KeywordNames> {
+        self.keywords.get_mut(number.checked_sub(1)? as usize)
+    }
+}
