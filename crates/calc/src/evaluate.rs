@@ -25,6 +25,13 @@ pub(crate) fn run(program: &Program, variables: &Variables, budget: &mut Budget)
             Instruction::Binary { operator, at } => {
                 binary(&mut stack, operator, budget).map_err(|error| error.at(at))?
             }
+            Instruction::BinaryInteger { operator, at, value } => {
+                if !stack.last_mut().is_some_and(|left| is_done_in_place(left, operator, value)) {
+                    stack.push(Value::Int(Integer::from(value)));
+                    binary(&mut stack, operator, budget).map_err(|error| error.at(at))?;
+                }
+                0
+            }
             Instruction::Unary { operator, at } => {
                 unary(&mut stack, operator, budget).map_err(|error| error.at(at))?
             }
@@ -74,8 +81,7 @@ pub(crate) fn run(program: &Program, variables: &Variables, budget: &mut Budget)
                 push(&mut stack, Value::Tuple(items))
             }
             Instruction::Call { function, count, keywords, at } => {
-                let names = keywords.checked_sub(1).and_then(|index| program.keywords.get(index as usize));
-                let names = names.map_or(&[][..], |names| names);
+                let names = program.keywords(keywords);
                 call(&mut stack, function, count, names, budget).map_err(|error| error.at(at))?
             }
         };
@@ -136,6 +142,33 @@ fn keep_or_jump(stack: &mut Stack, jump_on: bool, jump: u32, budget: &mut Budget
     }
     release(&pop(stack)?, budget);
     Ok(0)
+}
+
+/// Does the common operators on a small integer or a float; anything else is left as it is.
+#[inline]
+// Python rounds the integer to a float just so.
+#[allow(clippy::cast_precision_loss)]
+fn is_done_in_place(left: &mut Value, operator: Binary, right: i64) -> bool {
+    match left {
+        Value::Int(left) => {
+            let result = left.to_i64().and_then(|left| match operator {
+                Binary::Add => left.checked_add(right),
+                Binary::Subtract => left.checked_sub(right),
+                Binary::Multiply => left.checked_mul(right),
+                _ => None,
+            });
+            let Some(result) = result else { return false };
+            *left = Integer::from(result);
+        }
+        Value::Float(left) => match operator {
+            Binary::Add => *left += right as f64,
+            Binary::Subtract => *left -= right as f64,
+            Binary::Multiply => *left *= right as f64,
+            _ => return false,
+        },
+        _ => return false,
+    }
+    true
 }
 
 /// Works on the stack in place: to move a value that was just written, as a whole, stalls the processor.

@@ -7,6 +7,9 @@ use crate::number::{Integer, Value};
 /// Beyond this a JSON number may be rounded by its reader.
 const SAFE_INTEGER: i64 = (1 << 53) - 1;
 
+/// Python writes floats of these magnitudes without an exponent, and so does the library.
+const PLAIN: std::ops::Range<f64> = 1e-4..1e16;
+
 impl Value {
     /// Appends the value as `json.dumps` spells it: integers bare, floats as `repr`, `Infinity` and `NaN`. A complex
     /// number, which `json.dumps` refuses, becomes `{"$complex":[re,im]}`, a tuple an array.
@@ -160,6 +163,10 @@ fn write_float(value: f64, out: &mut String) {
     }
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(value);
+    if value == 0.0 || PLAIN.contains(&value.abs()) {
+        out.push_str(text);
+        return;
+    }
     match text.split_once('e') {
         // Python pads an exponent to two digits: 1e-05.
         Some((digits, exponent)) => {

@@ -19,6 +19,8 @@ struct Parser<'a> {
     program: &'a mut Program,
     pending: SmallVec<[Pending; 8]>,
     depth: usize,
+    /// The place to which a jump led last; code never grows shorter, so an earlier one does not matter.
+    landing: usize,
     variables: &'a Variables,
     /// A name that starts with an underscore is refused even where it would never be evaluated.
     first_private_name: Option<u32>,
@@ -41,6 +43,7 @@ pub(crate) fn parse(
         program,
         pending: SmallVec::new(),
         depth: 0,
+        landing: 0,
         variables,
         first_private_name: None,
     };
@@ -240,8 +243,8 @@ impl<'a> Parser<'a> {
             self.emit(Instruction::UnknownName { at });
         }
         let start = self.code_length();
-        let call = Call { function, at, count: 0, positional: 0, start, keywords: KeywordNames::new() };
-        self.open(Pending::Call(Box::new(call)))?;
+        let call = Call { function, at, count: 0, positional: 0, start, keywords: 0, keyword_count: 0 };
+        self.open(Pending::Call(call))?;
         self.advance()?;
         Ok(false)
     }
@@ -249,20 +252,24 @@ impl<'a> Parser<'a> {
     /// `name=` is only right at the start of an argument.
     fn keyword(&mut self, word: &str) -> Result<(), Error> {
         let name = functions::keyword(word);
-        match self.pending.last_mut() {
-            Some(Pending::Call(call)) if call.keywords.len() < usize::from(u8::MAX) => {
-                let is_repeated = name != functions::UNKNOWN_KEYWORD && call.keywords.contains(&name);
-                if is_repeated || matches!(word, "True" | "False" | "None") {
-                    return Err(Error::syntax());
-                }
-                if call.keywords.is_empty() {
-                    call.positional = call.count;
-                }
-                call.keywords.push(name);
-                Ok(())
-            }
-            _ => Err(Error::syntax()),
+        let Some(Pending::Call(call)) = self.pending.last_mut() else {
+            return Err(Error::syntax());
+        };
+        if call.keywords == 0 {
+            self.program.keywords.push(KeywordNames::new());
+            call.keywords = u32::try_from(self.program.keywords.len()).unwrap_or(u32::MAX);
+            call.positional = call.count;
         }
+        let Some(names) = self.program.keywords_mut(call.keywords) else {
+            return Err(Error::syntax());
+        };
+        let is_repeated = name != functions::UNKNOWN_KEYWORD && names.contains(&name);
+        if is_repeated || matches!(word, "True" | "False" | "None") {
+            return Err(Error::syntax());
+        }
+        names.push(name);
+        call.keyword_count = call.keyword_count.saturating_add(1);
+        Ok(())
     }
 
     /// A closing bracket where an operand could be: `f()`, `f(1,)`, `()`, `[]`, `[1,]`.
@@ -312,12 +319,7 @@ impl<'a> Parser<'a> {
     fn end_call(&mut self) -> Result<(), Error> {
         if let Some(Pending::Call(call)) = self.pending.last_mut() {
             let count = u16::try_from(call.count).unwrap_or(u16::MAX);
-            let (function, at) = (call.function, call.at);
-            let mut keywords = 0;
-            if !call.keywords.is_empty() {
-                self.program.keywords.push(std::mem::take(&mut call.keywords));
-                keywords = u32::try_from(self.program.keywords.len()).unwrap_or(u32::MAX);
-            }
+            let (function, at, keywords) = (call.function, call.at, call.keywords);
             self.emit(Instruction::Call { function, count, keywords, at });
         }
         self.close_bracket()
@@ -480,6 +482,7 @@ impl<'a> Parser<'a> {
 
     /// Makes the jump at `from` lead to `to`.
     fn land(&mut self, from: usize, to: usize) {
+        self.landing = to;
         let distance = u32::try_from(to.saturating_sub(from).saturating_sub(1)).unwrap_or(u32::MAX);
         if let Some(
             Instruction::Jump(jump)
@@ -499,7 +502,7 @@ impl<'a> Parser<'a> {
         while self.pending.last().is_some_and(|pending| pending.level() >= level) {
             let Some(pending) = self.pop() else { return };
             match pending {
-                Pending::Binary { operator, at } => self.emit(Instruction::Binary { operator, at }),
+                Pending::Binary { operator, at } => self.binary(operator, at),
                 Pending::Unary { operator, at } => self.emit(Instruction::Unary { operator, at }),
                 Pending::Not => self.emit(Instruction::Not),
                 Pending::Comparison { operator, at, last_jump } => {
@@ -515,6 +518,20 @@ impl<'a> Parser<'a> {
                 | Pending::Call(_)
                 | Pending::Condition { .. } => {}
             }
+        }
+    }
+
+    /// Takes a literal right operand into the instruction, unless a jump leads to just behind that.
+    #[inline]
+    fn binary(&mut self, operator: Binary, at: u32) {
+        let is_landing = self.landing == self.code_length();
+        match self.program.code.last_mut() {
+            Some(last @ Instruction::Integer(_)) if !is_landing => {
+                if let Instruction::Integer(value) = *last {
+                    *last = Instruction::BinaryInteger { operator, at, value };
+                }
+            }
+            _ => self.emit(Instruction::Binary { operator, at }),
         }
     }
 

@@ -25,6 +25,12 @@ pub(crate) enum Instruction {
         operator: Binary,
         at: u32,
     },
+    /// A binary operator whose right operand is this literal.
+    BinaryInteger {
+        operator: Binary,
+        at: u32,
+        value: i64,
+    },
     Compare {
         operator: Comparison,
         at: u32,
@@ -135,4 +141,16 @@ pub(crate) struct Program {
     pub(crate) constants: Vec<Value>,
     /// `Call::keywords` is an index into this, plus one; zero means none.
     pub(crate) keywords: Vec<KeywordNames>,
+}
+
+impl Program {
+    /// The keywords of a call, by its number.
+    pub(crate) fn keywords(&self, number: u32) -> &[&'static str] {
+        let names = number.checked_sub(1).and_then(|index| self.keywords.get(index as usize));
+        names.map_or(&[], |names| names)
+    }
+
+    pub(crate) fn keywords_mut(&mut self, number: u32) -> Option<&mut KeywordNames> {
+        self.keywords.get_mut(number.checked_sub(1)? as usize)
+    }
 }

@@ -39,10 +39,7 @@ fn check_syntax(text: &str, column: u32) {
 
 #[track_caller]
 fn check_kind(text: &str, kind: ErrorKind) {
-    let found = match value(text) {
-        Ok(_) => panic!("{} has a value", text.get(..60).unwrap_or(text)),
-        Err(error) => error,
-    };
+    let Err(found) = value(text) else { panic!("{} has a value", text.get(..60).unwrap_or(text)) };
     assert_eq!(found.kind(), kind, "{}: {found}", text.get(..60).unwrap_or(text));
 }
 
@@ -118,6 +115,13 @@ fn comparison_and_choice() {
     check("(1 if 0 else 2 or 7) + (3 if 4 < 5 < 6 else 4)", "5");
     check("1 + 2 if 0 else 3 * (4 if 1 and 2 else 5)", "12");
     check("1 or missing", "1");
+    check("3 * (0 or 5)", "15");
+    check("3 * (2 or 5) - (7 and 5)", "1");
+    check("3 * (2 if 1 else 5)", "6");
+    check("3 * (2 if 0 else 5) * 2", "30");
+    check("2.5 * 2 - 1 + 3", "7.0");
+    check("True + 1", "2");
+    check("1j * 2", "{\"$complex\":[0.0,2.0]}");
 }
 
 #[test]

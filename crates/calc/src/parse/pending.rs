@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::limits;
-use crate::program::{Binary, Comparison, KeywordNames, Unary};
+use crate::program::{Binary, Comparison, Unary};
 
 /// How tightly an operator binds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +35,7 @@ pub(super) enum Pending {
         items: u32,
         start: usize,
     },
-    Call(Box<Call>),
+    Call(Call),
     /// `A if C`, until `else`. The code of `A` lies in `value..condition`.
     Condition {
         value: usize,
@@ -87,7 +87,9 @@ pub(super) struct Call {
     pub(super) positional: u32,
     /// Where the code of the present argument begins.
     pub(super) start: usize,
-    pub(super) keywords: KeywordNames,
+    /// The place of its keywords in the program, plus one; zero while it has none.
+    pub(super) keywords: u32,
+    pub(super) keyword_count: u32,
 }
 
 pub(super) fn level_of(operator: Binary) -> Level {
@@ -146,8 +148,7 @@ impl Call {
 
     /// Whether each keyword has its value, and nothing else came after the first keyword.
     pub(super) fn has_all_values(&self) -> bool {
-        self.keywords.is_empty()
-            || self.keywords.len().saturating_add(self.positional as usize) == self.count as usize
+        self.keyword_count == 0 || self.keyword_count.saturating_add(self.positional) == self.count
     }
 }
 
