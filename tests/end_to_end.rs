@@ -7,4 +7,5 @@ mod served;
 
 mod commandline;
 mod commands;
+mod documents;
 mod protocol;
