@@ -10,7 +10,7 @@ pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 pub const MAX_BATCH: usize = 128;
 
 /// Received messages that may wait for the server's loop.
-pub const RECEIVE_HIGH_WATER_MARK: u32 = 256;
+pub const RECEIVE_HIGH_WATER_MARK: u32 = 64;
 
 /// Replies that may wait in one connection's own queue. Small, because a reply may be long; what is past it is
 /// counted in bytes.
