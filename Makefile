@@ -1,0 +1,69 @@
+# The project's commands; `make` alone lists them. `demo`, `test`, `bench` and `fuzz` install what they need first.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test bench fuzz fmt clean \
+	format dependencies lint docs rust-tests client-tests
+
+# rustup's programs, also in a shell that was open before they were installed.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := request reply expression
+
+help: ## List the commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: ## Build bidden and see both kinds of work done, through real sockets
+	@setup/prepare demo
+	cargo run --quiet --locked --bin bidden -- demo
+
+test: ## Check everything: format, licences, lints, docs, all tests, old clients
+	@setup/prepare test
+	@$(MAKE) --no-print-directory format dependencies lint docs rust-tests client-tests
+	@echo "make test: everything passed"
+
+bench: ## Measure bidden beside the old design; writes bench/results.md
+	@setup/prepare bench
+	cargo build --release --locked --bin bidden --bin bench
+	cargo run --release --locked --package bench
+
+fuzz: ## Fuzz each parser for FUZZ_SECONDS (60)
+	@setup/prepare fuzz
+	@for target in $(FUZZ_TARGETS); do \
+		echo "fuzzing: $$target, $(FUZZ_SECONDS) s"; \
+		mkdir -p fuzz/corpus/$$target; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-dict=fuzz/$$target.dict -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=1024; \
+	done
+
+fmt: ## Format the Rust code
+	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
+
+clean: ## Remove what was built, the .venv too
+	cargo clean
+	rm -rf .venv fuzz/target fuzz/corpus
+
+# The steps of `make test`, cheap ones first.
+
+format:
+	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+
+dependencies:
+	.venv/bin/python tests/dependencies.py
+
+lint:
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+
+docs:
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
+
+rust-tests:
+	cargo test --manifest-path fuzz/Cargo.toml --no-default-features --locked
+	cargo test --workspace --locked
+
+client-tests:
+	BIDDEN_BIN=$(TARGET)/debug/bidden .venv/bin/python -m unittest --verbose tests/old_clients.py

@@ -1,0 +1,11 @@
+//! What must hold for any bytes that come in from outside: no panic, and the properties that each function names.
+//! libFuzzer looks for bytes that break them; `cargo test` holds them against the seeds.
+#![allow(clippy::missing_panics_doc, reason = "to panic is how a property says that it is broken")]
+
+mod expression;
+mod reply;
+mod request;
+
+pub use expression::expression;
+pub use reply::reply;
+pub use request::request;
