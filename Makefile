@@ -17,7 +17,7 @@ help: ## List the commands
 
 demo: ## Build bidden and see both kinds of work done, through real sockets
 	@setup/prepare demo
-	cargo run --quiet --locked --bin bidden -- demo
+	cargo run --locked --bin bidden -- demo
 
 test: ## Check everything: format, licences, lints, docs, all tests, old clients
 	@setup/prepare test
