@@ -27,7 +27,7 @@ test: ## Check everything: format, licences, lints, docs, all tests, old clients
 bench: ## Measure bidden beside the old design; writes bench/results.md
 	@setup/prepare bench
 	cargo build --release --locked --bin bidden --bin bench
-	cargo run --release --locked --package bench
+	$(TARGET)/release/bench
 
 fuzz: ## Fuzz each parser for FUZZ_SECONDS (60)
 	@setup/prepare fuzz
