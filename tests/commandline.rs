@@ -101,7 +101,7 @@ fn send_passes_both_ways_unchanged() {
     );
     replied(send(b"no JSON"), 125, r#"{"status":"error","message":"the request is not a JSON object""#);
     replied(
-        send(&[b'['; 200_000]),
+        send(&vec![b'['; 200_000]),
         125,
         r#"{"status":"error","message":"the request is longer than 65536 bytes""#,
     );

@@ -16,9 +16,9 @@ fn command(name: &str, parameters: &[&str]) -> String {
 
 fn without(mut reply: Value, keys: &[&str]) -> Value {
     let object = reply.as_object_mut().expect("an object");
-    keys.iter().for_each(|key| {
+    for key in keys {
         object.remove(*key);
-    });
+    }
     reply
 }
 

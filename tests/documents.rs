@@ -44,7 +44,7 @@ fn assert_shown(printed: &str, expected: &str, command: &str) {
             .find(part)
             .unwrap_or_else(|| panic!("`{command}` printed:\n{printed}\nand not:\n{expected}"));
         assert!(index > 0 || found == 0, "`{command}` printed:\n{printed}\nand not:\n{expected}");
-        rest = &rest[found + part.len()..];
+        rest = rest.split_at(found).1.split_at(part.len()).1;
     }
 }
 
@@ -130,8 +130,8 @@ fn the_promises_name_tests_that_exist() {
         for word in row.split('`').skip(1).step_by(2) {
             if word.contains('/') {
                 assert!(root().join(word).exists(), "SECURITY.md names {word}");
-                file = word.to_owned();
-            } else if word.contains('_') && file.ends_with(".rs") {
+                file = if root().join(word).is_file() { word.to_owned() } else { String::new() };
+            } else if word.contains('_') && !file.is_empty() {
                 assert!(read(&file).contains(&format!("fn {word}")), "SECURITY.md names {word} in {file}");
                 named += 1;
             }
