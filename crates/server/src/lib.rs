@@ -1,5 +1,5 @@
 //! bidden's server. [`Server::bind`] opens the log and the socket, [`Server::serve`] answers until it is told to
-//! stop. The way of one request is [`pipeline`](mod@pipeline), its stages in the order of the modules below.
+//! stop. The way of one request is `pipeline`, its stages in the order of the modules below.
 #![forbid(unsafe_code)]
 
 pub mod limits;
