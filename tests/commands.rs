@@ -29,7 +29,7 @@ fn sixty_four_sleeps_take_as_long_as_one_and_delay_no_computation() {
         let other = served.connect().await;
         let began = Instant::now();
         for _ in 0..64 {
-            connection.send(command("sleep", &["2"]).into_bytes()).await.expect("sent");
+            connection.send(command("sleep", &["2"]).into_bytes(), vec![]).await.expect("sent");
         }
         let value = ask(&other, r#"{"command_type":"compute","expression":"(6 + 4) * 8"}"#).await;
         assert_eq!(value["result"], 80);
@@ -48,7 +48,7 @@ fn one_command_too_many_is_told_to_come_again() {
     with_server(|served| async move {
         let connection = served.connect().await;
         for _ in 0..=COMMANDS_AT_ONCE {
-            connection.send(command("sleep", &["3"]).into_bytes()).await.expect("sent");
+            connection.send(command("sleep", &["3"]).into_bytes(), vec![]).await.expect("sent");
         }
         let busy = receive(&connection).await;
         assert_eq!((&busy["code"], busy["retry_after_ms"].is_u64()), (&json!("busy"), true));
@@ -113,7 +113,7 @@ fn long_output_is_cut_in_the_reply_and_shorter_still_in_the_log() {
 fn a_command_has_its_started_record_before_it_runs() {
     with_server(|served| async move {
         let connection = served.connect().await;
-        connection.send(command("sleep", &["1000"]).into_bytes()).await.expect("sent");
+        connection.send(command("sleep", &["1000"]).into_bytes(), vec![]).await.expect("sent");
         served.wait_for_record(|record| record["event"] == "started").await;
         served.wanted.send_replace(Phase::End);
         let reply = receive(&connection).await;
@@ -133,7 +133,7 @@ fn a_command_has_its_started_record_before_it_runs() {
 fn what_is_running_is_finished_and_what_comes_late_is_told_so() {
     with_server(|served| async move {
         let connection = served.connect().await;
-        connection.send(command("sleep", &["1"]).into_bytes()).await.expect("sent");
+        connection.send(command("sleep", &["1"]).into_bytes(), vec![]).await.expect("sent");
         served.wait_for_record(|record| record["event"] == "started").await;
         served.wanted.send_replace(Phase::Drain);
         for late in [command("sleep", &["1"]), r#"{"command_type":"compute","expression":"1"}"#.into()] {
@@ -152,7 +152,7 @@ fn what_is_running_is_finished_and_what_comes_late_is_told_so() {
 fn a_client_that_goes_away_leaves_a_record_and_no_trouble() {
     with_server(|served| async move {
         let connection = served.connect().await;
-        connection.send(command("sleep", &["1"]).into_bytes()).await.expect("sent");
+        connection.send(command("sleep", &["1"]).into_bytes(), vec![]).await.expect("sent");
         served.wait_for_record(|record| record["event"] == "started").await;
         drop(connection);
         served.wait_for_record(|record| record["reply"]["exit_code"] == 0).await;

@@ -5,6 +5,7 @@ mod daemon;
 mod raw_peer;
 mod served;
 
+mod columns;
 mod commandline;
 mod commands;
 mod documents;

@@ -86,7 +86,7 @@ async fn every_frame_gets_exactly_one_reply_and_one_record() {
     let connection = connect(&daemon).await;
     let frames = hostile();
     for (frame, code, message) in &frames {
-        connection.send(frame.clone()).await.expect("sent");
+        connection.send(frame.clone(), vec![]).await.expect("sent");
         let reply = receive(&connection).await;
         let shown = String::from_utf8_lossy(frame);
         let shown = shown.get(..shown.len().min(200)).unwrap_or_default();
@@ -109,7 +109,7 @@ async fn a_message_past_the_transport_limit_ends_its_connection_and_no_other() {
     let daemon = Daemon::start();
     let innocent = connect(&daemon).await;
     let guilty = connect(&daemon).await;
-    let _ = guilty.send(vec![b'x'; 2 * transport::limits::MAX_MESSAGE_BYTES]).await;
+    let _ = guilty.send(vec![b'x'; 2 * transport::limits::MAX_MESSAGE_BYTES], vec![]).await;
     assert!(guilty.receive().await.is_err());
     assert_eq!(ask(&innocent, r#"{"command_type":"compute","expression":"1"}"#).await["result"], 1);
     daemon.stop();

@@ -65,14 +65,14 @@ pub(crate) fn with_server<F: Future<Output = ()>>(test: impl FnOnce(Served) -> F
 
 /// Sends one request and returns its reply.
 pub(crate) async fn ask(connection: &Connection, request: &str) -> Value {
-    connection.send(request.as_bytes().to_vec()).await.expect("sent");
+    connection.send(request.as_bytes().to_vec(), vec![]).await.expect("sent");
     receive(connection).await
 }
 
 /// The next reply.
 pub(crate) async fn receive(connection: &Connection) -> Value {
     let frame = tokio::time::timeout(Duration::from_secs(30), connection.receive()).await;
-    serde_json::from_slice(&frame.expect("in time").expect("connected")).expect("JSON")
+    serde_json::from_slice(&frame.expect("in time").expect("connected").body).expect("JSON")
 }
 
 /// Commands that sleep, fail, print and are missing: what the default policy must never have.

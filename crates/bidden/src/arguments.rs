@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::columns::Source;
+
 /// Runs that command or computes that formula on another machine, and nothing else.
 #[derive(Debug, Parser)]
 #[command(
@@ -106,7 +108,8 @@ pub(crate) struct Run {
 Examples:
   bidden compute '(6 + 4) * 8'
   bidden compute 'x ** 2 // 3' --var x=10
-  bidden compute --json -- '-7 // 2'")]
+  bidden compute --json -- '-7 // 2'
+  bidden compute 'price * 1.19' --column price=items.csv:price")]
 pub(crate) struct Compute {
     #[command(flatten)]
     pub(crate) server: Server,
@@ -116,6 +119,13 @@ pub(crate) struct Compute {
     /// A value for a name in the expression; may be given again for other names
     #[arg(long = "var", value_name = "NAME=NUMBER", value_parser = variable)]
     pub(crate) variables: Vec<(String, String)>,
+    /// A column of numbers for a name: FILE holds raw little-endian doubles, or FILE:COLUMN names a column of a
+    /// CSV file by its heading or its number
+    #[arg(long = "column", value_name = "NAME=FILE[:COLUMN]", value_parser = Source::parse)]
+    pub(crate) columns: Vec<Source>,
+    /// Print a resulting column as raw little-endian doubles instead of a number a line
+    #[arg(long, requires = "columns")]
+    pub(crate) raw: bool,
     /// Spell the result so that any JSON reader gets it exactly, such as {"$int":"…"}
     #[arg(long)]
     pub(crate) strict: bool,

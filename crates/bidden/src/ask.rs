@@ -6,9 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use client::{Action, Answer, Client, Failure, Numbers, Output, Request, Variable, Verdict};
 
 use crate::arguments::{Compute, Run, Send, Server};
+use crate::columns::{self, Source};
 use crate::exit::Exit;
 use crate::terminal::{complain, inform, is_watched, pass_on};
 
@@ -16,11 +18,8 @@ use crate::terminal::{complain, inform, is_watched, pass_on};
 const QUIET_WAIT: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(arguments: Run) -> anyhow::Result<Exit> {
-    let action = Action::Os {
-        command_name: arguments.command.into(),
-        parameters: arguments.parameters.into_iter().map(Into::into).collect(),
-    };
-    let answer = request(&arguments.server, action).await?;
+    let action = Action::os(arguments.command, arguments.parameters.into_iter().map(Into::into));
+    let answer = request(&arguments.server, action, vec![]).await?;
     if arguments.json {
         return print_raw(&answer);
     }
@@ -36,7 +35,9 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<Exit> {
             complain(&explanation(&failure));
             Ok(Exit::from_error(failure.code))
         }
-        Verdict::Computed { .. } => anyhow::bail!("the server answered another request"),
+        Verdict::Computed { .. } | Verdict::Column { .. } => {
+            anyhow::bail!("the server answered another request")
+        }
     }
 }
 
@@ -48,13 +49,20 @@ pub(crate) async fn compute(arguments: Compute) -> anyhow::Result<Exit> {
     let action = Action::Compute {
         expression: arguments.expression.as_str().into(),
         variables: arguments.variables.iter().map(variable).collect(),
+        columns: arguments.columns.iter().map(|column| column.name.as_str().into()).collect(),
         numbers: if arguments.strict { Numbers::Strict } else { Numbers::Python },
     };
-    let answer = request(&arguments.server, action).await?;
+    let columns = arguments.columns.iter().map(Source::read).collect::<anyhow::Result<_>>()?;
+    let answer = request(&arguments.server, action, columns).await?;
     if arguments.json {
         return print_raw(&answer);
     }
     match answer.reply()?.verdict {
+        Verdict::Column { .. } => {
+            let column = answer.column().context("the server sent no column")?;
+            columns::print(column, arguments.raw).context("cannot print the result")?;
+            Ok(Exit::Success)
+        }
         Verdict::Computed { json, .. } => {
             writeln!(io::stdout(), "{json}").context("cannot print the result")?;
             Ok(Exit::Success)
@@ -73,13 +81,13 @@ pub(crate) async fn compute(arguments: Compute) -> anyhow::Result<Exit> {
 pub(crate) async fn send(arguments: Send) -> anyhow::Result<Exit> {
     let frame = read(&arguments.file)?;
     let patience = arguments.server.timeout.unwrap_or(client::LONGEST_WAIT);
-    let answer = connect(&arguments.server).await?.exchange(frame, patience).await?;
+    let answer = connect(&arguments.server).await?.exchange(frame, vec![], patience).await?;
     print_raw(&answer)
 }
 
-async fn request(server: &Server, action: Action<'_>) -> anyhow::Result<Answer> {
+async fn request(server: &Server, action: Action<'_>, columns: Vec<Bytes>) -> anyhow::Result<Answer> {
     let request = Request { id: None, timeout: server.timeout, action };
-    Ok(connect(server).await?.request(&request).await?)
+    Ok(connect(server).await?.request(&request, columns).await?)
 }
 
 async fn connect(server: &Server) -> anyhow::Result<Client> {
@@ -123,7 +131,7 @@ fn print_raw(answer: &Answer) -> anyhow::Result<Exit> {
         .and_then(|()| stdout.write_all(b"\n"))
         .context("cannot print the reply")?;
     Ok(match answer.reply()?.verdict {
-        Verdict::Computed { .. } => Exit::Success,
+        Verdict::Computed { .. } | Verdict::Column { .. } => Exit::Success,
         Verdict::Finished { end, .. } => Exit::from_end(end),
         Verdict::Failed(failure) => Exit::from_error(failure.code),
     })

@@ -3,7 +3,7 @@
 use std::io;
 
 use anyhow::Context as _;
-use client::{Action, Client, Numbers, Request, Verdict};
+use client::{Action, Client, Request, Verdict};
 use server::policy::Policy;
 use server::{Config, Phase, Server};
 use tokio::sync::watch;
@@ -34,16 +34,16 @@ pub(crate) async fn demo() -> anyhow::Result<Exit> {
 /// Sends the two examples; true if both succeeded.
 async fn show_both(endpoint: &str) -> anyhow::Result<bool> {
     let mut client = Client::connect(endpoint).await?;
-    let ping = Action::Os { command_name: "ping".into(), parameters: vec!["127.0.0.1".into()] };
-    let compute =
-        Action::Compute { expression: "(6 + 4) * 8".into(), variables: vec![], numbers: Numbers::Python };
+    let ping = Action::os("ping", ["127.0.0.1".into()]);
+    let compute = Action::compute("(6 + 4) * 8");
     let mut all_succeeded = true;
     for action in [ping, compute] {
         let request = Request { id: None, timeout: None, action };
         show(&format!("\nrequest  {}\n", String::from_utf8_lossy(&request.encode())))?;
-        let answer = client.request(&request).await?;
+        let answer = client.request(&request, vec![]).await?;
         let text = match answer.reply()?.verdict {
             Verdict::Computed { json, .. } => json.into_owned().into_bytes(),
+            Verdict::Column { rows } => format!("{rows} rows").into_bytes(),
             Verdict::Finished { output, end } => {
                 all_succeeded &= Exit::from_end(end) == Exit::Success;
                 [output.stdout, output.stderr].concat()

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod ask;
+mod columns;
 mod demo;
 mod exit;
 mod serve;

@@ -2,11 +2,11 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use client::{Action, Client, Numbers, Request};
+//! use client::{Action, Client, Request};
 //!
 //! let mut client = Client::connect("tcp://127.0.0.1:5555").await?;
-//! let action = Action::Compute { expression: "(6 + 4) * 8".into(), variables: vec![], numbers: Numbers::Python };
-//! let answer = client.request(&Request { id: None, timeout: None, action }).await?;
+//! let request = Request { id: None, timeout: None, action: Action::compute("(6 + 4) * 8") };
+//! let answer = client.request(&request, vec![]).await?;
 //! println!("{:?}", answer.reply()?.verdict);
 //! # Ok(())
 //! # }
@@ -16,7 +16,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use transport::{Connection, Lost};
+use transport::{Connection, Lost, Received};
 
 pub use transport::ConnectError;
 pub use wire::limits::MAX_REQUEST_BYTES;
@@ -41,7 +41,7 @@ pub struct Client {
 
 /// A reply as it came.
 #[derive(Clone, Debug)]
-pub struct Answer(Bytes);
+pub struct Answer(Received);
 
 /// Why a request has no answer. The client is of no further use: a late reply would answer the next request.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -71,27 +71,32 @@ impl Client {
         Ok(Self { connection: Connection::open(endpoint, within).await? })
     }
 
-    /// Sends a request and waits for its answer: as long as the request's own time limit and a margin, or
+    /// Sends a request, and the columns that it names, and waits for its answer: as long as the request's own time limit and a margin, or
     /// [`LONGEST_WAIT`].
     ///
     /// # Errors
     /// The connection was lost or the answer did not come in time.
-    pub async fn request(&mut self, request: &Request<'_>) -> Result<Answer, NoAnswer> {
+    pub async fn request(&mut self, request: &Request<'_>, columns: Vec<Bytes>) -> Result<Answer, NoAnswer> {
         let patience = request.timeout.map_or(LONGEST_WAIT, |timeout| timeout.saturating_add(REPLY_MARGIN));
-        self.exchange(request.encode(), patience).await
+        self.exchange(request.encode(), columns, patience).await
     }
 
-    /// Sends a frame of any content and waits for the frame that answers it.
+    /// Sends a frame of any content, and the frames of columns that it names, and waits for the answer.
     ///
     /// # Errors
     /// The connection was lost or the answer did not come in time.
-    pub async fn exchange(&mut self, frame: Vec<u8>, patience: Duration) -> Result<Answer, NoAnswer> {
+    pub async fn exchange(
+        &mut self,
+        frame: Vec<u8>,
+        columns: Vec<Bytes>,
+        patience: Duration,
+    ) -> Result<Answer, NoAnswer> {
         let exchange = async {
-            self.connection.send(frame).await?;
+            self.connection.send(frame, columns).await?;
             self.connection.receive().await
         };
         match tokio::time::timeout(patience, exchange).await {
-            Ok(Ok(frame)) => Ok(Answer(frame)),
+            Ok(Ok(received)) => Ok(Answer(received)),
             Ok(Err(Lost)) => Err(NoAnswer::Lost),
             Err(_) => Err(NoAnswer::Late(patience)),
         }
@@ -104,11 +109,16 @@ impl Answer {
     /// # Errors
     /// The server does not speak this protocol.
     pub fn reply(&self) -> Result<Reply<'_>, InvalidReply> {
-        Reply::decode(&self.0)
+        Reply::decode(&self.0.body)
     }
 
     /// The frame itself: JSON text.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.0.body
+    }
+
+    /// The values of a column, little-endian doubles, where the reply is [`Verdict::Column`].
+    pub fn column(&self) -> Option<&[u8]> {
+        self.0.attachment.as_deref()
     }
 }

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::authorise::{Authorised, Work};
-use crate::limits::{COMMANDS_AT_ONCE, COMPUTATIONS_WAITING};
+use crate::limits::{COLUMN_BYTES_AT_ONCE, COMMANDS_AT_ONCE, COMPUTATIONS_WAITING};
 use crate::log::Log;
 use crate::refusal::Refusal;
+
+const KIB: usize = 1024;
 
 /// The room there is.
 pub(crate) struct Gate {
     commands: Arc<Semaphore>,
     computations: Arc<Semaphore>,
     workers: Arc<Semaphore>,
+    column_kib: Arc<Semaphore>,
 }
 
 /// Work for which there is room.
@@ -35,6 +38,7 @@ impl Gate {
             commands: Arc::new(Semaphore::new(COMMANDS_AT_ONCE)),
             computations: Arc::new(Semaphore::new(COMPUTATIONS_WAITING)),
             workers: Arc::new(Semaphore::new(workers)),
+            column_kib: Arc::new(Semaphore::new(COLUMN_BYTES_AT_ONCE / KIB)),
         }
     }
 
@@ -47,6 +51,14 @@ impl Gate {
     /// A place in the queue for a worker, for a computation that turned out to be long.
     pub(crate) fn queue_computation(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         take(&self.computations, "too many computations are waiting")
+    }
+
+    /// Room for this many bytes of columns.
+    pub(crate) fn room_for_columns(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+        let kib = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX);
+        Arc::clone(&self.column_kib)
+            .try_acquire_many_owned(kib)
+            .map_err(|_| Refusal::busy("too many columns are being computed"))
     }
 
     /// A worker, as soon as one is free.

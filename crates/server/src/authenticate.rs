@@ -25,12 +25,12 @@ impl User {
 /// A frame whose sender is known.
 pub(crate) struct Authenticated<'f> {
     user: User,
-    body: Option<&'f [u8]>,
+    frame: &'f Frame,
 }
 
 impl<'f> Authenticated<'f> {
-    pub(crate) fn into_parts(self) -> (User, Option<&'f [u8]>) {
-        (self.user, self.body)
+    pub(crate) fn into_parts(self) -> (User, &'f Frame) {
+        (self.user, self.frame)
     }
 }
 
@@ -39,5 +39,5 @@ impl<'f> Authenticated<'f> {
 pub(crate) fn authenticate<'f>(frame: &'f Frame, entry: &mut Entry<'f>) -> Authenticated<'f> {
     let user = User::Local;
     entry.user = Some(user);
-    Authenticated { user, body: frame.body.as_deref() }
+    Authenticated { user, frame }
 }

@@ -9,7 +9,7 @@ use jail::Plan;
 use wire::{Action, ErrorCode, Numbers, Variable};
 
 use crate::authenticate::User;
-use crate::decode::Decoded;
+use crate::decode::{Column, Decoded};
 use crate::limits::MAX_OUTPUT_BYTES;
 use crate::policy::Policy;
 use crate::refusal::Refusal;
@@ -31,6 +31,7 @@ pub(crate) enum Work<'f> {
 pub(crate) struct Computation<'f> {
     pub(crate) expression: Cow<'f, str>,
     pub(crate) variables: Vec<Variable<'f>>,
+    pub(crate) columns: Vec<Column<'f>>,
     pub(crate) numbers: Numbers,
     pub(crate) timeout: Option<Duration>,
 }
@@ -43,7 +44,7 @@ impl<'f> Authorised<'f> {
 
 /// Holds the request against the policy. The parameters of a command are looked at only when the user may run it.
 pub(crate) fn authorise<'f>(decoded: Decoded<'f>, policy: &Policy) -> Result<Authorised<'f>, Refusal> {
-    let (user, request) = decoded.into_parts();
+    let (user, request, columns) = decoded.into_parts();
     let timeout = request.timeout;
     let work = match request.action {
         Action::Os { command_name, parameters } => {
@@ -61,8 +62,8 @@ pub(crate) fn authorise<'f>(decoded: Decoded<'f>, policy: &Policy) -> Result<Aut
                 output_limit: MAX_OUTPUT_BYTES,
             })
         }
-        Action::Compute { expression, variables, numbers } => {
-            Work::Compute(Computation { expression, variables, numbers, timeout })
+        Action::Compute { expression, variables, numbers, columns: _ } => {
+            Work::Compute(Computation { expression, variables, columns, numbers, timeout })
         }
     };
     Ok(Authorised { work })

@@ -1,6 +1,11 @@
-//! Second stage: what is asked? The closed schema is `wire`'s; here its verdict becomes a stage of the way.
+//! Second stage: what is asked? The closed schema is `wire`'s; here its verdict becomes a stage of the way, and the
+//! frames after the first become the columns that the request names.
 
-use wire::{ErrorCode, Request, decode_request};
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use wire::limits::MAX_COLUMN_BYTES;
+use wire::{Action, ErrorCode, Request, decode_request};
 
 use crate::authenticate::{Authenticated, User};
 use crate::entry::{Asked, Entry};
@@ -10,11 +15,18 @@ use crate::refusal::Refusal;
 pub(crate) struct Decoded<'f> {
     user: User,
     request: Request<'f>,
+    columns: Vec<Column<'f>>,
+}
+
+/// A named frame of little-endian doubles, still as bytes.
+pub(crate) struct Column<'f> {
+    pub(crate) name: Cow<'f, str>,
+    pub(crate) bytes: &'f Bytes,
 }
 
 impl<'f> Decoded<'f> {
-    pub(crate) fn into_parts(self) -> (User, Request<'f>) {
-        (self.user, self.request)
+    pub(crate) fn into_parts(self) -> (User, Request<'f>, Vec<Column<'f>>) {
+        (self.user, self.request, self.columns)
     }
 }
 
@@ -23,19 +35,46 @@ pub(crate) fn decode<'f>(
     authenticated: Authenticated<'f>,
     entry: &mut Entry<'f>,
 ) -> Result<Decoded<'f>, Refusal> {
-    let (user, body) = authenticated.into_parts();
-    let Some(body) = body else {
-        return Err(Refusal::open(ErrorCode::InvalidRequest, "a request is one frame"));
+    let (user, frame) = authenticated.into_parts();
+    let Some(body) = &frame.body else {
+        return Err(Refusal::open(
+            ErrorCode::InvalidRequest,
+            "a request is one frame and the columns that it names",
+        ));
     };
     match decode_request(body) {
-        Ok(request) => {
+        Ok(mut request) => {
             entry.asked = Asked::Json(body);
             entry.id.clone_from(&request.id);
-            Ok(Decoded { user, request })
+            let columns = columns(&mut request, &frame.attachments)?;
+            Ok(Decoded { user, request, columns })
         }
         Err(error) => {
             entry.id = error.id;
             Err(Refusal::open(error.code, error.message))
         }
     }
+}
+
+fn columns<'f>(request: &mut Request<'f>, frames: &'f [Bytes]) -> Result<Vec<Column<'f>>, Refusal> {
+    let names = match &mut request.action {
+        Action::Os { .. } => Vec::new(),
+        Action::Compute { columns, .. } => std::mem::take(columns),
+    };
+    if names.len() != frames.len() {
+        let message =
+            format!("{} frames follow the request, which names {} columns", frames.len(), names.len());
+        return Err(Refusal::open(ErrorCode::InvalidRequest, message));
+    }
+    if frames.iter().map(Bytes::len).sum::<usize>() > MAX_COLUMN_BYTES {
+        let message = format!("the columns have more than {MAX_COLUMN_BYTES} bytes");
+        return Err(Refusal::open(ErrorCode::LimitExceeded, message));
+    }
+    if frames.iter().any(|frame| frame.len() % size_of::<f64>() != 0) {
+        return Err(Refusal::open(
+            ErrorCode::InvalidRequest,
+            "a column is a frame of doubles of 8 bytes each",
+        ));
+    }
+    Ok(names.into_iter().zip(frames).map(|(name, bytes)| Column { name, bytes }).collect())
 }

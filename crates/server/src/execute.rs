@@ -1,8 +1,10 @@
 //! Fifth stage: do it. One match over the closed set of work.
 
+mod columns;
 mod command;
 mod computation;
 
+use bytes::Bytes;
 use wire::{End, Output};
 
 use crate::admit::Admitted;
@@ -15,6 +17,8 @@ use crate::service::Service;
 pub(crate) enum Outcome {
     /// The value of an expression, as JSON.
     Value { json: String, type_name: &'static str },
+    /// The values of an expression over columns, as little-endian doubles, and their SHA-256 for the log.
+    Column { bytes: Bytes, sha256: [u8; 32] },
     /// The end of a command.
     Ended { output: Output<'static>, end: End },
 }

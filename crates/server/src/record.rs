@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use transport::{Frame, ReturnPath};
 use wire::{Output, Reply, RequestId, Verdict};
 
@@ -19,20 +20,21 @@ pub(crate) struct Recorded {
     return_path: ReturnPath,
     id: Option<RequestId>,
     reply: Vec<u8>,
+    column: Option<Bytes>,
 }
 
 impl Recorded {
     /// The reply, now that the log has been written.
-    pub(crate) fn into_reply(self, _written: &Committed) -> (ReturnPath, Vec<u8>) {
-        (self.return_path, self.reply)
+    pub(crate) fn into_reply(self, _written: &Committed) -> (ReturnPath, Vec<u8>, Option<Bytes>) {
+        (self.return_path, self.reply, self.column)
     }
 
     /// What the client is told when the log could not be written. The result stays untold.
-    pub(crate) fn into_apology(self, _not_written: Unwritable) -> (ReturnPath, Vec<u8>) {
+    pub(crate) fn into_apology(self, _not_written: Unwritable) -> (ReturnPath, Vec<u8>, Option<Bytes>) {
         let Refusal { failure, .. } = Refusal::internal("");
         let id = self.id.as_ref().map(|id| id.as_str().into());
         let reply = Reply { id, job: None, duration: None, verdict: Verdict::Failed(*failure) };
-        (self.return_path, reply.encode())
+        (self.return_path, reply.encode(), None)
     }
 }
 
@@ -43,7 +45,13 @@ pub(crate) fn record(
     entry: &Entry<'_>,
     result: Result<Outcome, Refusal>,
 ) -> Recorded {
+    let mut column = None;
     let (verdict, reason) = match result {
+        Ok(Outcome::Column { bytes, sha256 }) => {
+            let rows = (bytes.len() / size_of::<f64>()) as u64;
+            column = Some((bytes, sha256));
+            (Verdict::Column { rows }, None)
+        }
         Ok(Outcome::Value { json, type_name }) => {
             (Verdict::Computed { json: json.into(), type_name: type_name.into() }, None)
         }
@@ -69,12 +77,20 @@ pub(crate) fn record(
                     line.number("output_bytes", bytes);
                 }
             }
+            if let Some((_, sha256)) = &column {
+                line.hex("column_sha256", sha256);
+            }
             if let Some(reason) = &reason {
                 line.text("reason", reason);
             }
         });
     }
-    Recorded { return_path: frame.return_path.clone(), id: entry.id.clone(), reply: encoded }
+    Recorded {
+        return_path: frame.return_path.clone(),
+        id: entry.id.clone(),
+        reply: encoded,
+        column: column.map(|(bytes, _)| bytes),
+    }
 }
 
 /// Who asked for what.
@@ -101,7 +117,7 @@ fn shortened<'r>(reply: &'r Reply<'_>) -> Option<(Reply<'r>, u64)> {
     let output = match &reply.verdict {
         Verdict::Finished { output, .. } => output,
         Verdict::Failed(failure) => failure.output.as_ref()?,
-        Verdict::Computed { .. } => return None,
+        Verdict::Computed { .. } | Verdict::Column { .. } => return None,
     };
     let longest = output.stdout.len().max(output.stderr.len());
     if longest <= MAX_LOGGED_OUTPUT_BYTES {
@@ -112,7 +128,7 @@ fn shortened<'r>(reply: &'r Reply<'_>) -> Option<(Reply<'r>, u64)> {
     let verdict = match &reply.verdict {
         Verdict::Finished { end, .. } => Verdict::Finished { output: short, end: *end },
         Verdict::Failed(failure) => Verdict::Failed(wire::Failure { output: Some(short), ..failure.clone() }),
-        Verdict::Computed { .. } => return None,
+        Verdict::Computed { .. } | Verdict::Column { .. } => return None,
     };
     Some((Reply { verdict, ..reply.clone() }, bytes))
 }

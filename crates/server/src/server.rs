@@ -157,11 +157,11 @@ async fn answer_until_drained(
 fn send(listener: &Listener, service: &Service, recorded: &mut Vec<Recorded>) {
     let written = service.log.commit();
     for reply in recorded.drain(..) {
-        let (return_path, body) = match &written {
+        let (return_path, body, attachment) = match &written {
             Ok(committed) => reply.into_reply(committed),
             Err(unwritable) => reply.into_apology(*unwritable),
         };
-        listener.reply(&return_path, body);
+        listener.reply(&return_path, body, attachment);
     }
 }
 

@@ -14,6 +14,15 @@ pub struct Connection {
     generation: u64,
 }
 
+/// One reply.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Its JSON frame.
+    pub body: Bytes,
+    /// The frame after it, where there is one.
+    pub attachment: Option<Bytes>,
+}
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -53,12 +62,12 @@ impl Connection {
         Ok(Self { socket, generation })
     }
 
-    /// Sends one request, with the empty delimiter frame before it that a REP or ROUTER of the old kind expects.
+    /// Sends one request and its attachments, with the empty delimiter frame before it that a REP or ROUTER of the old kind expects.
     ///
     /// # Errors
     /// The connection is gone.
-    pub async fn send(&self, body: Vec<u8>) -> Result<(), Lost> {
-        let message = Message::multipart([Bytes::new(), Bytes::from(body)]);
+    pub async fn send(&self, body: Vec<u8>, attachments: Vec<Bytes>) -> Result<(), Lost> {
+        let message = Message::multipart([Bytes::new(), Bytes::from(body)].into_iter().chain(attachments));
         self.socket.send(message).await.map_err(|_| Lost)
     }
 
@@ -66,16 +75,17 @@ impl Connection {
     ///
     /// # Errors
     /// The connection is gone and holds no more replies.
-    pub async fn receive(&self) -> Result<Bytes, Lost> {
+    pub async fn receive(&self) -> Result<Received, Lost> {
         loop {
             let message = tokio::select! {
                 biased;
                 message = self.socket.recv() => message.map_err(|_| Lost)?,
                 _ = self.socket.connections_changed(self.generation) => self.socket.try_recv().map_err(|_| Lost)?,
             };
-            // The reply is the last frame; a delimiter may stand before it.
-            if let Some(last) = message.len().checked_sub(1).and_then(|index| message.part_bytes(index)) {
-                return Ok(last);
+            // A delimiter may stand before the reply.
+            let first = usize::from(message.len() > 1 && message.part_slice(0).is_some_and(<[u8]>::is_empty));
+            if let Some(body) = message.part_bytes(first) {
+                return Ok(Received { body, attachment: message.part_bytes(first.saturating_add(1)) });
             }
         }
     }

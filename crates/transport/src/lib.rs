@@ -12,6 +12,6 @@ mod connection;
 mod listener;
 mod peer;
 
-pub use connection::{ConnectError, Connection, Lost};
+pub use connection::{ConnectError, Connection, Lost, Received};
 pub use listener::{Closed, Frame, ListenError, Listener, ReturnPath};
 pub use peer::Peer;

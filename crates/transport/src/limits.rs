@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-/// Largest message, in bytes of all its frames. Larger than the longest request, so that a request which is too
-/// long is still answered; past this the connection is dropped.
-pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+/// Largest message, in bytes of all its frames. Larger than the longest request with the most columns, so that a
+/// request which is too long is still answered; past this the connection is dropped.
+pub const MAX_MESSAGE_BYTES: usize = 33 * 1024 * 1024;
+
+/// Most frames of one message that are kept; a message of more has no body.
+pub const MAX_FRAMES: usize = 66;
 
 /// Most frames taken from the socket before the server's loop looks at anything else.
 pub const MAX_BATCH: usize = 128;

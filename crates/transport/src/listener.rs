@@ -15,7 +15,7 @@ use omq::{
 
 use crate::backlog::Backlogs;
 use crate::limits::{
-    HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, LINGER, MAX_BATCH, MAX_CONNECTIONS,
+    HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, LINGER, MAX_BATCH, MAX_CONNECTIONS, MAX_FRAMES,
     MAX_MESSAGE_BYTES, MAX_PENDING_HANDSHAKES, RECEIVE_HIGH_WATER_MARK, SEND_HIGH_WATER_MARK,
 };
 use crate::peer::Peer;
@@ -32,8 +32,10 @@ pub struct Listener {
 pub struct Frame {
     /// Who sent it.
     pub peer: Peer,
-    /// Its content, where it is the single frame that the protocol asks for.
+    /// Its first frame, where it is a message that the protocol knows.
     pub body: Option<Bytes>,
+    /// The frames after the first.
+    pub attachments: Vec<Bytes>,
     /// The way back to the one who sent it.
     pub return_path: ReturnPath,
     /// When it was taken from the socket.
@@ -130,8 +132,11 @@ impl Listener {
 
     /// Sends a reply. Never waits: a client that does not read its replies delays nobody, and one that is gone
     /// gets nothing.
-    pub fn reply(&self, to: &ReturnPath, body: Vec<u8>) {
-        let body = Message::single(body);
+    pub fn reply(&self, to: &ReturnPath, body: Vec<u8>, attachment: Option<Bytes>) {
+        let body = match attachment {
+            None => Message::single(body),
+            Some(attachment) => Message::multipart([Bytes::from(body), attachment]),
+        };
         let message = if to.delimiter { Message::with_prefix(Bytes::new(), body) } else { body };
         if self.backlogs.holds(&to.peer) {
             self.backlogs.push(&self.socket, &to.peer, message);
@@ -155,15 +160,20 @@ impl Listener {
 }
 
 impl Frame {
-    /// A message is one frame, or an empty delimiter and one frame (as REQ sends it). Anything else has no body.
+    /// A message is a body and its attachments, with an empty delimiter before them as REQ sends it, or without.
     fn new(peer: Peer, message: Message, arrived: Instant) -> Self {
         let delimiter = message.len() > 1 && message.part_slice(0).is_some_and(<[u8]>::is_empty);
-        let body = match (message.len(), delimiter) {
-            (1, _) => message.into_bytes().ok(),
-            (2, true) => message.part_bytes(1),
-            _ => None,
+        let frames = message.len();
+        let first = usize::from(delimiter);
+        let (body, attachments) = if frames == 1 {
+            (message.into_bytes().ok(), Vec::new())
+        } else if frames <= MAX_FRAMES {
+            let attachments = first.saturating_add(1)..frames;
+            (message.part_bytes(first), attachments.filter_map(|index| message.part_bytes(index)).collect())
+        } else {
+            (None, Vec::new())
         };
-        Self { return_path: ReturnPath { peer: peer.clone(), delimiter }, peer, body, arrived }
+        Self { return_path: ReturnPath { peer: peer.clone(), delimiter }, peer, body, attachments, arrived }
     }
 }
 

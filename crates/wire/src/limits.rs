@@ -14,5 +14,11 @@ pub const MAX_PARAMETERS: usize = 256;
 /// Most `variables` in one request.
 pub const MAX_VARIABLES: usize = 1024;
 
+/// Most `columns` in one request.
+pub const MAX_COLUMNS: usize = 64;
+
+/// Most bytes in all frames of columns of one request: four columns of a million doubles.
+pub const MAX_COLUMN_BYTES: usize = 32 * 1024 * 1024;
+
 /// Longest `timeout` that a request may ask for.
 pub const MAX_TIMEOUT: Duration = Duration::from_hours(24);

@@ -34,8 +34,13 @@ pub enum Verdict<'a> {
     Computed {
         /// The value as JSON text, spelled as the request's `numbers` asked.
         json: Cow<'a, str>,
-        /// The Python type of the value: `int`, `float`, `bool` or `complex`.
+        /// The Python type of the value: `int`, `float`, `bool`, `complex`, `list` or `tuple`.
         type_name: Cow<'a, str>,
+    },
+    /// An expression over columns has a column of values, which follows in a frame of little-endian doubles.
+    Column {
+        /// How many values it has.
+        rows: u64,
     },
     /// A command ran to its end; `end` tells which.
     Finished {
@@ -107,6 +112,10 @@ impl Reply<'_> {
                 out.extend_from_slice(json.as_bytes());
                 out.extend_from_slice(br#","type":"#);
                 push_string(&mut out, type_name);
+            }
+            Verdict::Column { rows } => {
+                out.extend_from_slice(br#"{"status":"success","result":null,"type":"column""#);
+                push_number(&mut out, "rows", *rows);
             }
             Verdict::Finished { output, end } => {
                 out.extend_from_slice(br#"{"status":"success""#);
@@ -224,6 +233,7 @@ struct Keys<'a> {
     stderr_encoding: Option<Text<'a>>,
     #[serde(default)]
     truncated: bool,
+    rows: Option<u64>,
     exit_code: Option<i32>,
     signal: Option<i32>,
     #[serde(borrow)]
@@ -257,6 +267,9 @@ impl<'a> Keys<'a> {
             (Some(code), None) => End::Exit(code),
             (None, Some(signal)) => End::Signal(signal),
             (None, None) => {
+                if let Some(rows) = self.rows {
+                    return Ok(Verdict::Column { rows });
+                }
                 let json = self.result.ok_or("`result` is missing")?.get();
                 let type_name = self.type_name.ok_or("`type` is missing")?.0;
                 return Ok(Verdict::Computed { json: Cow::Borrowed(json), type_name });

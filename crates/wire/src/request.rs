@@ -11,7 +11,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::code::ErrorCode;
-use crate::limits::{MAX_ID_BYTES, MAX_PARAMETERS, MAX_REQUEST_BYTES, MAX_TIMEOUT, MAX_VARIABLES};
+use crate::limits::{
+    MAX_COLUMNS, MAX_ID_BYTES, MAX_PARAMETERS, MAX_REQUEST_BYTES, MAX_TIMEOUT, MAX_VARIABLES,
+};
 use crate::text::{Text, push_string};
 
 /// What a client asks for.
@@ -41,9 +43,31 @@ pub enum Action<'a> {
         expression: Cow<'a, str>,
         /// Values for names in the expression.
         variables: Vec<Variable<'a>>,
+        /// Names for the columns that follow the request: a frame of little-endian doubles for each, in this order.
+        columns: Vec<Cow<'a, str>>,
         /// How numbers are spelled in the reply.
         numbers: Numbers,
     },
+}
+
+impl<'a> Action<'a> {
+    /// Asks for a command.
+    pub fn os(
+        command_name: impl Into<Cow<'a, str>>,
+        parameters: impl IntoIterator<Item = Cow<'a, str>>,
+    ) -> Self {
+        Self::Os { command_name: command_name.into(), parameters: parameters.into_iter().collect() }
+    }
+
+    /// Asks for the value of an expression without variables.
+    pub fn compute(expression: impl Into<Cow<'a, str>>) -> Self {
+        Self::Compute {
+            expression: expression.into(),
+            variables: Vec::new(),
+            columns: Vec::new(),
+            numbers: Numbers::Python,
+        }
+    }
 }
 
 /// A named value of a computation, still in the JSON spelling of the request.
@@ -130,16 +154,10 @@ impl Request<'_> {
             Action::Os { command_name, parameters } => {
                 out.extend_from_slice(br#"{"command_type":"os","command_name":"#);
                 push_string(&mut out, command_name);
-                out.extend_from_slice(br#","parameters":["#);
-                for (index, parameter) in parameters.iter().enumerate() {
-                    if index > 0 {
-                        out.push(b',');
-                    }
-                    push_string(&mut out, parameter);
-                }
-                out.push(b']');
+                out.extend_from_slice(br#","parameters":"#);
+                push_strings(&mut out, parameters);
             }
-            Action::Compute { expression, variables, numbers } => {
+            Action::Compute { expression, variables, columns, numbers } => {
                 out.extend_from_slice(br#"{"command_type":"compute","expression":"#);
                 push_string(&mut out, expression);
                 if !variables.is_empty() {
@@ -153,6 +171,10 @@ impl Request<'_> {
                         out.extend_from_slice(variable.json.as_bytes());
                     }
                     out.push(b'}');
+                }
+                if !columns.is_empty() {
+                    out.extend_from_slice(br#","columns":"#);
+                    push_strings(&mut out, columns);
                 }
                 if *numbers == Numbers::Strict {
                     out.extend_from_slice(br#","numbers":"strict""#);
@@ -171,6 +193,17 @@ impl Request<'_> {
     }
 }
 
+fn push_strings(out: &mut Vec<u8>, texts: &[Cow<'_, str>]) {
+    out.push(b'[');
+    for (index, text) in texts.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push_string(out, text);
+    }
+    out.push(b']');
+}
+
 /// The keys of a request as they stood in the frame, each at most once and of its type, or the first problem.
 #[derive(Default)]
 struct Keys<'a> {
@@ -179,6 +212,7 @@ struct Keys<'a> {
     parameters: Option<Vec<Cow<'a, str>>>,
     expression: Option<Cow<'a, str>>,
     variables: Option<Vec<Variable<'a>>>,
+    columns: Option<Vec<Cow<'a, str>>>,
     numbers: Option<Numbers>,
     id: Option<RequestId>,
     timeout: Option<Duration>,
@@ -194,6 +228,7 @@ impl<'a> Keys<'a> {
             "parameters" => put(&mut self.parameters, key, value, strings),
             "expression" => put(&mut self.expression, key, value, string),
             "variables" => put(&mut self.variables, key, value, variables),
+            "columns" => put(&mut self.columns, key, value, columns),
             "numbers" => put(&mut self.numbers, key, value, numbers),
             "id" => put(&mut self.id, key, value, id),
             "timeout" => put(&mut self.timeout, key, value, timeout),
@@ -212,6 +247,7 @@ impl<'a> Keys<'a> {
             Some("os") => {
                 absent(self.expression.is_some(), "expression", "os")?;
                 absent(self.variables.is_some(), "variables", "os")?;
+                absent(self.columns.is_some(), "columns", "os")?;
                 absent(self.numbers.is_some(), "numbers", "os")?;
                 Action::Os {
                     command_name: self.command_name.ok_or("the key `command_name` is missing")?,
@@ -224,6 +260,7 @@ impl<'a> Keys<'a> {
                 Action::Compute {
                     expression: self.expression.ok_or("the key `expression` is missing")?,
                     variables: self.variables.unwrap_or_default(),
+                    columns: self.columns.unwrap_or_default(),
                     numbers: self.numbers.unwrap_or_default(),
                 }
             }
@@ -287,6 +324,16 @@ fn strings(json: &str) -> Result<Vec<Cow<'_, str>>, &'static str> {
         return Err(expected);
     }
     Ok(texts.into_iter().map(|text| text.0).collect())
+}
+
+fn columns(json: &str) -> Result<Vec<Cow<'_, str>>, &'static str> {
+    let expected = "a list of at most 64 different names";
+    let names = strings(json).map_err(|_| expected)?;
+    let mut seen = std::collections::HashSet::new();
+    if names.len() > MAX_COLUMNS || !names.iter().all(|name| seen.insert(name)) {
+        return Err(expected);
+    }
+    Ok(names)
 }
 
 fn variables(json: &str) -> Result<Vec<Variable<'_>>, &'static str> {

@@ -23,6 +23,11 @@ fn a_value() {
 }
 
 #[test]
+fn a_column() {
+    check(Verdict::Column { rows: 3 }, r#"{"status":"success","result":null,"type":"column","rows":3}"#);
+}
+
+#[test]
 fn the_end_of_a_command() {
     let output = Output { stdout: b"a\n".into(), stderr: b"".into(), truncated: false };
     check(

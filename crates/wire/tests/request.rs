@@ -27,7 +27,12 @@ fn takes_what_old_clients_send() {
     let compute = r#"{"command_type": "compute", "expression": "(6 + 4) * 8"}"#;
     assert_eq!(
         action(compute),
-        Action::Compute { expression: "(6 + 4) * 8".into(), variables: vec![], numbers: Numbers::Python }
+        Action::Compute {
+            expression: "(6 + 4) * 8".into(),
+            variables: vec![],
+            columns: vec![],
+            numbers: Numbers::Python
+        }
     );
 }
 
@@ -70,6 +75,8 @@ fn refuses_wrong_keys_by_name() {
     refused(r#"{"command_type":"compute","expression":"1","parameters":[]}"#, "does not belong");
     refused(r#"{"command_type":"compute","expression":"1","numbers":"exact"}"#, "`numbers` must be");
     refused(r#"{"command_type":"compute","expression":"1","variables":[1]}"#, "`variables` must be");
+    refused(r#"{"command_type":"compute","expression":"1","columns":["x","x"]}"#, "`columns` must be");
+    refused(r#"{"command_type":"os","command_name":"id","columns":[]}"#, "does not belong");
     refused(r#"{"command_type":"compute","expression":"x","variables":{"x":1,"x":2}}"#, "different names");
 }
 
@@ -144,16 +151,22 @@ fn request() -> impl Strategy<Value = Request<'static>> {
                 parameters: parameters.into_iter().map(Into::into).collect(),
             }
         });
-    let compute =
-        (any::<String>(), prop::collection::btree_map("[a-z]{1,4}", any::<i64>(), 0..4), any::<bool>())
-            .prop_map(|(expression, variables, strict)| Action::Compute {
-                expression: expression.into(),
-                variables: variables
-                    .into_iter()
-                    .map(|(name, value)| Variable { name: name.into(), json: value.to_string().into() })
-                    .collect(),
-                numbers: if strict { Numbers::Strict } else { Numbers::Python },
-            });
+    let names = prop::collection::btree_set("[a-z]{1,4}", 0..4);
+    let compute = (
+        any::<String>(),
+        prop::collection::btree_map("[a-z]{1,4}", any::<i64>(), 0..4),
+        names,
+        any::<bool>(),
+    )
+        .prop_map(|(expression, variables, names, strict)| Action::Compute {
+            expression: expression.into(),
+            variables: variables
+                .into_iter()
+                .map(|(name, value)| Variable { name: name.into(), json: value.to_string().into() })
+                .collect(),
+            columns: names.into_iter().map(Into::into).collect(),
+            numbers: if strict { Numbers::Strict } else { Numbers::Python },
+        });
     let id = prop::option::of("[A-Za-z0-9._-]{1,64}");
     (id, prop::option::of(1_u64..86_400_000), prop_oneof![os, compute]).prop_map(|(id, timeout, action)| {
         Request {

@@ -1,21 +1,27 @@
 //! Evaluating an expression: in place when it is cheap, which most are, and on a worker thread when it is not.
 
+use std::time::Duration;
+
 use calc::{Budget, ErrorKind, Value, Variables};
 use wire::{ErrorCode, Failure, Numbers, Variable};
 
 use super::Outcome;
+use super::columns::{self, Named};
 use crate::authorise::Computation;
 use crate::refusal::Refusal;
 use crate::service::Service;
 
 pub(super) async fn evaluate(computation: Computation<'_>, service: &Service) -> Result<Outcome, Refusal> {
-    let variables = variables(&computation.variables)?;
-    let mut budget = Budget::small();
-    match calc::evaluate(&computation.expression, &variables, &mut budget) {
+    let (scalars, lists) = values(&computation.variables)?;
+    if !lists.is_empty() || !computation.columns.is_empty() {
+        return Box::pin(columns::evaluate(computation, scalars, lists, service)).await;
+    }
+    match calc::evaluate(&computation.expression, &scalars, &mut Budget::small()) {
+        Ok(value) => spelled(&value, computation.numbers),
         Err(error) if error.kind() == ErrorKind::Fuel => {
-            Box::pin(evaluate_on_worker(computation, variables, service)).await
+            Box::pin(evaluate_on_worker(computation, scalars, service)).await
         }
-        result => outcome(result, computation.numbers),
+        Err(error) => Err(refusal(&error)),
     }
 }
 
@@ -23,48 +29,67 @@ pub(super) async fn evaluate(computation: Computation<'_>, service: &Service) ->
 /// the first attempt came.
 async fn evaluate_on_worker(
     computation: Computation<'_>,
-    variables: Variables,
+    scalars: Variables,
     service: &Service,
 ) -> Result<Outcome, Refusal> {
-    let _place = service.gate.queue_computation()?;
     let expression = computation.expression.into_owned();
     let numbers = computation.numbers;
-    let work = async {
+    let work = move || match calc::evaluate(&expression, &scalars, &mut Budget::full()) {
+        Ok(value) => spelled(&value, numbers),
+        Err(error) => Err(refusal(&error)),
+    };
+    on_worker(service, computation.timeout, work).await
+}
+
+/// Does long work as soon as a worker is free, within the client's time.
+pub(super) async fn on_worker(
+    service: &Service,
+    timeout: Option<Duration>,
+    work: impl FnOnce() -> Result<Outcome, Refusal> + Send + 'static,
+) -> Result<Outcome, Refusal> {
+    let _place = service.gate.queue_computation()?;
+    let working = async {
         let worker = service.gate.worker().await?;
         let result = tokio::task::spawn_blocking(move || {
-            let result = calc::evaluate(&expression, &variables, &mut Budget::full());
-            let result = outcome(result, numbers);
+            let result = work();
             drop(worker);
             result
         });
         result.await.unwrap_or_else(|error| Err(Refusal::internal(error.to_string())))
     };
-    match computation.timeout {
-        None => work.await,
-        Some(timeout) => tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| {
+    match timeout {
+        None => working.await,
+        Some(timeout) => tokio::time::timeout(timeout, working).await.unwrap_or_else(|_| {
             Err(Refusal::open(ErrorCode::TimedOut, "the computation was not finished in time"))
         }),
     }
 }
 
-fn variables(given: &[Variable<'_>]) -> Result<Variables, Refusal> {
-    let mut variables = Variables::new();
+/// The values that the request gives, scalars and lists apart.
+fn values(given: &[Variable<'_>]) -> Result<(Variables, Vec<Named>), Refusal> {
+    let wrong = || {
+        let message = "each of `variables` must be a number, true, false, or a list of numbers";
+        Refusal::open(ErrorCode::InvalidRequest, message)
+    };
+    let mut scalars = Variables::new();
+    let mut lists = Vec::new();
     for variable in given {
         let value = match variable.json.as_ref() {
-            "true" => Ok(Value::Bool(true)),
-            "false" => Ok(Value::Bool(false)),
-            number => Value::from_json_number(number),
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            list if list.starts_with('[') => {
+                let numbers = serde_json::from_str(list).map_err(|_| wrong())?;
+                lists.push((variable.name.clone().into_owned(), numbers));
+                continue;
+            }
+            number => Value::from_json_number(number).map_err(|_| wrong())?,
         };
-        let value = value.map_err(|_| {
-            Refusal::open(ErrorCode::InvalidRequest, "each of `variables` must be a number, true or false")
-        })?;
-        variables.insert(&variable.name, value).map_err(|error| refusal(&error))?;
+        scalars.insert(&variable.name, value).map_err(|error| refusal(&error))?;
     }
-    Ok(variables)
+    Ok((scalars, lists))
 }
 
-fn outcome(result: Result<Value, calc::Error>, numbers: Numbers) -> Result<Outcome, Refusal> {
-    let value = result.map_err(|error| refusal(&error))?;
+pub(super) fn spelled(value: &Value, numbers: Numbers) -> Result<Outcome, Refusal> {
     let mut json = String::new();
     match numbers {
         Numbers::Python => value.write_json(&mut json),
@@ -74,7 +99,7 @@ fn outcome(result: Result<Value, calc::Error>, numbers: Numbers) -> Result<Outco
     Ok(Outcome::Value { json, type_name: value.type_name() })
 }
 
-fn refusal(error: &calc::Error) -> Refusal {
+pub(super) fn refusal(error: &calc::Error) -> Refusal {
     let code = match error.kind() {
         ErrorKind::Syntax | ErrorKind::Name => ErrorCode::InvalidExpression,
         ErrorKind::Computation => ErrorCode::ComputationFailed,

@@ -50,6 +50,14 @@ impl<'a> Line<'a> {
         push_json(self.out, json);
     }
 
+    /// A key with bytes in hexadecimal.
+    pub(crate) fn hex(&mut self, key: &str, bytes: &[u8]) {
+        self.key(key);
+        self.out.push(b'"');
+        push_hex(self.out, bytes);
+        self.out.push(b'"');
+    }
+
     /// A key with a list of texts.
     pub(crate) fn texts(&mut self, key: &str, texts: &[String]) {
         self.key(key);
@@ -71,17 +79,16 @@ impl<'a> Line<'a> {
 
     /// Closes the record with the hash of the line before it, and returns its own.
     pub(super) fn end(mut self, previous: &[u8; 32]) -> [u8; 32] {
-        self.key("prev");
-        self.out.push(b'"');
-        push_hex(self.out, previous);
-        self.out.extend_from_slice(b"\"}");
+        self.hex("prev", previous);
+        self.out.push(b'}');
         let hash = Sha256::digest(self.out.get(self.start..).unwrap_or_default());
         self.out.push(b'\n');
         hash.into()
     }
 }
 
-pub(super) fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+/// Appends bytes in lower-case hexadecimal.
+pub(crate) fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     let digit =
         |nibble: u8| if nibble < 10 { b'0' | nibble } else { b'a'.wrapping_add(nibble).wrapping_sub(10) };
     out.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]));

@@ -1,0 +1,84 @@
+//! Columns for `bidden compute --column`: read from a file of raw doubles or from a column of a CSV file, and printed.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+
+/// `NAME=FILE` or `NAME=FILE:COLUMN` of the command line.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    file: PathBuf,
+    /// The column's heading or its number from 1, for a CSV file.
+    column: Option<String>,
+}
+
+impl Source {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (name, place) =
+            text.split_once('=').ok_or("write it as NAME=FILE, or NAME=FILE:COLUMN for a CSV file")?;
+        // A colon may belong to the name of the file.
+        let (file, column) = match place.rsplit_once(':') {
+            Some((file, column)) if !Path::new(place).exists() => (file, Some(column.to_owned())),
+            _ => (place, None),
+        };
+        Ok(Self { name: name.to_owned(), file: file.into(), column })
+    }
+
+    /// The column as little-endian doubles.
+    pub(crate) fn read(&self) -> anyhow::Result<Bytes> {
+        let shown = self.file.display();
+        let is_csv =
+            self.column.is_some() || self.file.extension().is_some_and(|extension| extension == "csv");
+        if is_csv {
+            return self.read_csv().with_context(|| format!("cannot take a column from {shown}"));
+        }
+        let bytes = std::fs::read(&self.file).with_context(|| format!("cannot read {shown}"))?;
+        if bytes.len() % size_of::<f64>() != 0 {
+            bail!("{shown} is no file of raw doubles of 8 bytes each; a CSV file is named NAME=FILE:COLUMN");
+        }
+        Ok(bytes.into())
+    }
+
+    fn read_csv(&self) -> anyhow::Result<Bytes> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(&self.file)?;
+        let mut records = reader.records();
+        let first = records.next().context("it is empty")??;
+        let wanted = self.column.as_deref().unwrap_or("1");
+        let heading = first.iter().position(|cell| cell.trim() == wanted);
+        let number = || wanted.parse::<usize>().ok()?.checked_sub(1);
+        let index =
+            heading.or_else(number).with_context(|| format!("no column has the heading `{wanted}`"))?;
+        let mut bytes = Vec::new();
+        // The first line is data unless it is the line of headings.
+        if heading.is_none()
+            && let Some(Ok(value)) = first.get(index).map(|cell| cell.trim().parse::<f64>())
+        {
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
+        for (line, record) in (2_u64..).zip(records) {
+            let record = record?;
+            let cell =
+                record.get(index).with_context(|| format!("line {line} has no column {wanted}"))?.trim();
+            let value: f64 = cell.parse().with_context(|| format!("`{cell}` in line {line} is no number"))?;
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
+        Ok(bytes.into())
+    }
+}
+
+/// Prints a column of the reply: its bytes as they are, or a number a line.
+pub(crate) fn print(bytes: &[u8], raw: bool) -> io::Result<()> {
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    if raw {
+        stdout.write_all(bytes)?;
+    } else {
+        let (doubles, _) = bytes.as_chunks::<{ size_of::<f64>() }>();
+        for double in doubles {
+            writeln!(stdout, "{:?}", f64::from_le_bytes(*double))?;
+        }
+    }
+    stdout.flush()
+}

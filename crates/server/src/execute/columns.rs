@@ -1,0 +1,68 @@
+//! Evaluating an expression over columns, always on a worker thread. Columns that came as frames give a frame, columns
+//! that came as JSON lists give a JSON list.
+
+use bytes::Bytes;
+use calc::{Budget, Columns, Value, Variables};
+use sha2::{Digest as _, Sha256};
+use wire::Numbers;
+
+use super::Outcome;
+use super::computation::{on_worker, refusal, spelled};
+use crate::authorise::Computation;
+use crate::refusal::Refusal;
+use crate::service::Service;
+
+const DOUBLE_BYTES: usize = size_of::<f64>();
+
+/// A column of the request with its name.
+pub(super) type Named = (String, Vec<f64>);
+
+pub(super) async fn evaluate(
+    computation: Computation<'_>,
+    scalars: Variables,
+    lists: Vec<Named>,
+    service: &Service,
+) -> Result<Outcome, Refusal> {
+    let frames: Vec<(String, Bytes)> = computation
+        .columns
+        .into_iter()
+        .map(|column| (column.name.into_owned(), column.bytes.clone()))
+        .collect();
+    let room = service.gate.room_for_columns(frames.iter().map(|(_, bytes)| bytes.len()).sum())?;
+    let expression = computation.expression.into_owned();
+    let numbers = computation.numbers;
+    let work = move || {
+        let wants_frame = !frames.is_empty();
+        let decoded = frames.into_iter().map(|(name, bytes)| (name, doubles(&bytes)));
+        let named: Vec<Named> = lists.into_iter().chain(decoded).collect();
+        let mut columns = Columns::new();
+        for (name, values) in &named {
+            columns.insert(name, values).map_err(|error| refusal(&error))?;
+        }
+        let values = calc::evaluate_columns(&expression, &scalars, &columns, &mut Budget::columns())
+            .map_err(|error| refusal(&error))?;
+        let outcome = if wants_frame { Ok(as_frame(&values)) } else { as_list(&values, numbers) };
+        drop(room);
+        outcome
+    };
+    on_worker(service, computation.timeout, work).await
+}
+
+fn doubles(bytes: &[u8]) -> Vec<f64> {
+    let (doubles, _) = bytes.as_chunks::<DOUBLE_BYTES>();
+    doubles.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect()
+}
+
+fn as_frame(values: &[f64]) -> Outcome {
+    let mut bytes = vec![0; size_of_val(values)];
+    let (doubles, _) = bytes.as_chunks_mut::<DOUBLE_BYTES>();
+    for (double, value) in doubles.iter_mut().zip(values) {
+        *double = value.to_le_bytes();
+    }
+    let sha256 = Sha256::digest(&bytes).into();
+    Outcome::Column { bytes: bytes.into(), sha256 }
+}
+
+fn as_list(values: &[f64], numbers: Numbers) -> Result<Outcome, Refusal> {
+    spelled(&Value::List(values.iter().copied().map(Value::Float).collect()), numbers)
+}
