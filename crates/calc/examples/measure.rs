@@ -1,6 +1,7 @@
-//! Prints the time of parse, evaluate and format for a few expressions, best of several runs.
+//! Prints the time of parse, evaluate and format for a few expressions, and of expressions over columns for each row,
+//! best of several runs.
 
-use calc::{Budget, Variables, evaluate};
+use calc::{Budget, Columns, Variables, evaluate, evaluate_columns};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -40,5 +41,59 @@ fn main() {
             best = best.min(start.elapsed().as_secs_f64() * 1e9 / f64::from(rounds));
         }
         println!("{best:9.1} ns  {} = {out}", text.get(..40).unwrap_or(text));
+    }
+    columns();
+}
+
+fn columns() {
+    const ROWS: u32 = 1_000_000;
+    let x: Vec<f64> = (0..ROWS).map(|row| f64::from(row) * 1e-3 - 500.0).collect();
+    let y: Vec<f64> = x.iter().rev().map(|x| x * 1.5 + 0.25).collect();
+    let mut columns = Columns::new();
+    let mut scalars = Variables::new();
+    for (name, value) in [("a", 2.5), ("b", -1.25), ("c", 0.75)] {
+        let _ = scalars.insert(name, calc::Value::Float(value));
+    }
+    let _ = columns.insert("x", &x).and_then(|()| columns.insert("y", &y));
+    for text in [
+        "x",
+        "x + y",
+        "a*x**2 + b*x + c",
+        "x / y",
+        "x if x > y else y",
+        "max(x, y)",
+        "floor(x)",
+        "sqrt(x)",
+        "x % y",
+        "x // 0.001",
+        "1e308 % (x * 1e-310)",
+        "1e308 % (x * 1e-290)",
+        "1.2345e308 % 5e-324 + x",
+        "remainder(1e308, x * 1e-310)",
+        "sin(x)",
+        "sin(x * 1e300)",
+        "tan(x * 1e300)",
+        "exp(x)",
+        "exp(x * 1.4)",
+        "log(abs(x))",
+        "pow(abs(x), y)",
+        "hypot(x, y)",
+        "cbrt(x)",
+        "erfc(x * 0.01)",
+        "gamma(x)",
+        "lgamma(x)",
+        "atanh(x * 0.001)",
+        "nextafter(x, y)",
+    ] {
+        let mut best = f64::INFINITY;
+        let mut fuel = 0;
+        for _ in 0..20 {
+            let mut budget = Budget::columns();
+            let start = Instant::now();
+            let _ = black_box(evaluate_columns(black_box(text), &scalars, &columns, &mut budget));
+            best = best.min(start.elapsed().as_secs_f64() * 1e9 / f64::from(ROWS));
+            fuel = calc::limits::COLUMN_FUEL.saturating_sub(budget.fuel()).div_euclid(u64::from(ROWS));
+        }
+        println!("{best:9.2} ns and {fuel} fuel a row  {text}");
     }
 }

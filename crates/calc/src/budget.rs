@@ -23,9 +23,14 @@ impl Budget {
         Self::with_fuel(limits::SMALL_FUEL)
     }
 
-    /// A budget of the given fuel, never above that of [`Budget::full`].
+    /// The budget of a worker that evaluates columns: about a second of computation.
+    pub fn columns() -> Self {
+        Self::with_fuel(limits::COLUMN_FUEL)
+    }
+
+    /// A budget of the given fuel, never above that of [`Budget::columns`].
     pub fn with_fuel(fuel: u64) -> Self {
-        Self { fuel: fuel.min(limits::FULL_FUEL), live_bytes: 0, is_exhausted: false }
+        Self { fuel: fuel.min(limits::COLUMN_FUEL), live_bytes: 0, is_exhausted: false }
     }
 
     /// Whether an evaluation failed because the fuel did not suffice.
@@ -48,6 +53,18 @@ impl Budget {
             }
             None => Err(self.exhaust()),
         }
+    }
+
+    /// Does work that may spend no more than [`Budget::full`], however much there is.
+    pub(crate) fn within_full<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let rest = self.fuel.saturating_sub(limits::FULL_FUEL);
+        self.fuel = self.fuel.min(limits::FULL_FUEL);
+        let result = work(self);
+        self.fuel = self.fuel.saturating_add(rest);
+        result
     }
 
     #[cold]

@@ -99,6 +99,16 @@ impl Error {
         Self::new(ErrorKind::Computation, "ValueError", message)
     }
 
+    pub(crate) fn value_error_with(message: String) -> Self {
+        Self::new(ErrorKind::Computation, "ValueError", message)
+    }
+
+    /// The parser makes no program that pops an empty stack; a broken one gets an error rather than a panic.
+    #[cold]
+    pub(crate) fn broken() -> Self {
+        Self::new(ErrorKind::Computation, "SystemError", "broken program")
+    }
+
     pub(crate) fn overflow(message: &'static str) -> Self {
         Self::new(ErrorKind::Computation, "OverflowError", message)
     }

@@ -52,12 +52,13 @@ pub(crate) fn run(program: &Program, variables: &Variables, budget: &mut Budget)
             }
             Instruction::Constant(index) => match program.constants.get(index as usize) {
                 Some(value) => push_counted(&mut stack, value.clone(), budget)?,
-                None => return Err(broken()),
+                None => return Err(Error::broken()),
             },
             Instruction::Variable(index) => match variables.value(index) {
                 Some(value) => push_counted(&mut stack, value.clone(), budget)?,
-                None => return Err(broken()),
+                None => return Err(Error::broken()),
             },
+            Instruction::Column(_) => return Err(Error::broken()),
             Instruction::UnknownName { at } => return Err(Error::name().at(at)),
             Instruction::Not => {
                 let value = pop(&mut stack)?;
@@ -107,15 +108,9 @@ fn push_counted(stack: &mut Stack, value: Value, budget: &mut Budget) -> Result<
     Ok(0)
 }
 
-/// The parser makes no program that pops an empty stack; a broken one gets an error rather than a panic.
 #[inline]
 fn pop(stack: &mut Stack) -> Result<Value, Error> {
-    stack.pop().ok_or_else(broken)
-}
-
-#[cold]
-fn broken() -> Error {
-    Error::new(crate::ErrorKind::Computation, "SystemError", "broken program")
+    stack.pop().ok_or_else(Error::broken)
 }
 
 #[inline]
@@ -127,7 +122,7 @@ fn release(value: &Value, budget: &mut Budget) {
 
 fn take(stack: &mut Stack, count: u32, budget: &mut Budget) -> Result<Box<[Value]>, Error> {
     budget.spend(u64::from(count).saturating_mul(limits::FUEL_PER_INSTRUCTION))?;
-    let start = stack.len().checked_sub(count as usize).ok_or_else(broken)?;
+    let start = stack.len().checked_sub(count as usize).ok_or_else(Error::broken)?;
     let items: Box<[Value]> = stack.drain(start..).collect();
     if items.iter().any(|item| matches!(item, Value::List(_) | Value::Tuple(_))) {
         return Err(Error::type_error("a list or tuple may not hold another"));
@@ -137,7 +132,7 @@ fn take(stack: &mut Stack, count: u32, budget: &mut Budget) -> Result<Box<[Value
 
 #[inline]
 fn keep_or_jump(stack: &mut Stack, jump_on: bool, jump: u32, budget: &mut Budget) -> Result<u32, Error> {
-    if stack.last().ok_or_else(broken)?.is_true() == jump_on {
+    if stack.last().ok_or_else(Error::broken)?.is_true() == jump_on {
         return Ok(jump);
     }
     release(&pop(stack)?, budget);
@@ -175,7 +170,7 @@ fn is_done_in_place(left: &mut Value, operator: Binary, right: i64) -> bool {
 #[inline]
 fn binary(stack: &mut Stack, operator: Binary, budget: &mut Budget) -> Result<u32, Error> {
     let Some(([.., left], right)) = stack.split_last_mut().map(|(right, rest)| (rest, right)) else {
-        return Err(broken());
+        return Err(Error::broken());
     };
     let fast = match (&*left, &*right) {
         (Value::Int(left), Value::Int(right)) => match (left.to_i64(), right.to_i64()) {
@@ -212,7 +207,7 @@ fn binary(stack: &mut Stack, operator: Binary, budget: &mut Budget) -> Result<u3
 }
 
 fn unary(stack: &mut Stack, operator: Unary, budget: &mut Budget) -> Result<u32, Error> {
-    let operand = stack.last_mut().ok_or_else(broken)?;
+    let operand = stack.last_mut().ok_or_else(Error::broken)?;
     release(operand, budget);
     let value = number::unary(operator, operand, budget)?;
     if let Some(bytes) = value.heap_bytes() {
@@ -238,8 +233,8 @@ fn call(
     budget: &mut Budget,
 ) -> Result<u32, Error> {
     budget.spend(u64::from(count).saturating_mul(limits::FUEL_PER_INSTRUCTION))?;
-    let start = stack.len().checked_sub(usize::from(count)).ok_or_else(broken)?;
-    let arguments = stack.get(start..).ok_or_else(broken)?;
+    let start = stack.len().checked_sub(usize::from(count)).ok_or_else(Error::broken)?;
+    let arguments = stack.get(start..).ok_or_else(Error::broken)?;
     let value = functions::call(function, Arguments::new(arguments, names), budget)?;
     for argument in arguments {
         release(argument, budget);

@@ -14,6 +14,7 @@ use crate::program::Instruction;
 use num_complex::Complex64;
 
 pub(crate) use arguments::Arguments;
+pub(crate) use math::gamma;
 
 /// What the table tells about a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +149,7 @@ static MATH: [Function; 55] = [
     row!("math.", "fmod", "(x, y, /)", 2, 2, SLOW, Body::General(math::fmod), "The remainder with the sign of x, as in C."),
     row!("math.", "frexp", "(x, /)", 1, 1, QUICK, Body::General(math::frexp), "The pair (m, e) with x == m * 2**e."),
     row!("math.", "fsum", "(items, /)", 1, 1, LIBM, Body::General(math::fsum), "The exact sum of floats, rounded once."),
-    row!("math.", "gamma", "(x, /)", 1, 1, SLOW, Body::Real(math::gamma), "The gamma function."),
+    row!("math.", "gamma", "(x, /)", 1, 1, SLOW, Body::Real(gamma), "The gamma function."),
     row!("math.", "gcd", "(*integers)", 0, ANY, QUICK, Body::General(math::gcd), "The greatest common divisor."),
     row!("math.", "hypot", "(*coordinates)", 0, ANY, LIBM, Body::General(math::hypot), "The length of a vector."),
     row!("math.", "isclose", "(a, b, *, rel_tol=1e-09, abs_tol=0.0)", 2, 4, 2, TOLERANCES, QUICK, Body::General(math::isclose), "Whether two numbers are close."),
@@ -290,9 +291,18 @@ pub(crate) fn keyword(name: &str) -> &'static str {
     keywords.find(|keyword| *keyword == name).unwrap_or(UNKNOWN_KEYWORD)
 }
 
-pub(crate) fn call(function: u16, arguments: Arguments<'_>, budget: &mut Budget) -> Result<Value, Error> {
+/// The name of a function with its module.
+pub(crate) fn full_name(function: u16) -> &'static str {
+    row(function).map_or("", |row| row.full_name)
+}
+
+fn row(function: u16) -> Option<&'static Function> {
     let [table, row] = function.to_be_bytes();
-    let Some(function) = TABLES.get(usize::from(table)).and_then(|rows| rows.get(usize::from(row))) else {
+    TABLES.get(usize::from(table))?.get(usize::from(row))
+}
+
+pub(crate) fn call(function: u16, arguments: Arguments<'_>, budget: &mut Budget) -> Result<Value, Error> {
+    let Some(function) = row(function) else {
         return Err(Error::name());
     };
     budget.spend(function.cost)?;

@@ -7,6 +7,7 @@
 #![allow(clippy::float_cmp)]
 
 mod budget;
+mod columns;
 mod error;
 mod evaluate;
 mod format;
@@ -19,6 +20,7 @@ mod program;
 mod variables;
 
 pub use budget::Budget;
+pub use columns::{Columns, evaluate_columns};
 pub use error::{Error, ErrorKind};
 pub use functions::{FunctionInfo, functions};
 pub use number::{Integer, Value};
@@ -30,6 +32,6 @@ pub use variables::Variables;
 /// When the budget runs out the error's kind is [`ErrorKind::Fuel`]; the same call with a larger budget may succeed.
 pub fn evaluate(text: &str, variables: &Variables, budget: &mut Budget) -> Result<Value, Error> {
     let mut program = program::Program::default();
-    parse::parse(text, variables, budget, &mut program)?;
+    parse::parse(text, parse::Names { variables, columns: None }, budget, &mut program)?;
     evaluate::run(&program, variables, budget).map_err(|error| error.in_text(text))
 }

@@ -26,8 +26,23 @@ pub const VARIABLES: usize = 1_024;
 /// The longest name of a variable, in bytes.
 pub const NAME_BYTES: usize = 128;
 
+/// The most columns of one request.
+pub const COLUMNS: usize = 64;
+
+/// The most rows of a column, and so of a result of columns.
+pub const ROWS: usize = 1 << 22;
+
+/// The most bytes of all columns of one request together; the result has at most those of one column.
+pub const COLUMN_BYTES: usize = 256 * 1024 * 1024;
+
+/// The most intermediate columns that an expression may need at once. A block of 512 rows of each is in memory.
+pub const COLUMN_REGISTERS: usize = 256;
+
 /// The fuel of a whole evaluation. A unit is about 0.4 ns: the product of two 64-bit limbs.
 pub const FULL_FUEL: u64 = 50_000_000;
+
+/// The fuel of an evaluation of columns, which may spend no more than [`FULL_FUEL`] of it on parsing and scalars.
+pub const COLUMN_FUEL: u64 = 2_000_000_000;
 
 /// The fuel that a network loop may spend in place, about 20 microseconds.
 pub const SMALL_FUEL: u64 = 50_000;

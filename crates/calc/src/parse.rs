@@ -4,6 +4,7 @@
 mod pending;
 
 use crate::budget::Budget;
+use crate::columns::Columns;
 use crate::error::Error;
 use crate::functions;
 use crate::lex::{Lexer, Token};
@@ -14,6 +15,23 @@ use crate::variables::Variables;
 use pending::{Call, Level, Paren, Pending, level_of, within_items};
 use smallvec::SmallVec;
 
+/// The names that an expression may use besides those of the language.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'a> {
+    pub(crate) variables: &'a Variables,
+    pub(crate) columns: Option<&'a Columns<'a>>,
+}
+
+impl Names<'_> {
+    #[inline]
+    fn find(&self, name: &str) -> Option<Instruction> {
+        if let Some(index) = self.columns.and_then(|columns| columns.find(name)) {
+            return Some(Instruction::Column(index));
+        }
+        self.variables.find(name).map(Instruction::Variable)
+    }
+}
+
 struct Parser<'a> {
     lexer: Lexer<'a>,
     program: &'a mut Program,
@@ -21,7 +39,7 @@ struct Parser<'a> {
     depth: usize,
     /// The place to which a jump led last; code never grows shorter, so an earlier one does not matter.
     landing: usize,
-    variables: &'a Variables,
+    names: Names<'a>,
     /// A name that starts with an underscore is refused even where it would never be evaluated.
     first_private_name: Option<u32>,
 }
@@ -29,7 +47,7 @@ struct Parser<'a> {
 /// Parses into an empty program, which the caller keeps where it is: it is large.
 pub(crate) fn parse(
     text: &str,
-    variables: &Variables,
+    names: Names<'_>,
     budget: &mut Budget,
     program: &mut Program,
 ) -> Result<(), Error> {
@@ -44,7 +62,7 @@ pub(crate) fn parse(
         pending: SmallVec::new(),
         depth: 0,
         landing: 0,
-        variables,
+        names,
         first_private_name: None,
     };
     match parser.expression(budget) {
@@ -223,8 +241,8 @@ impl<'a> Parser<'a> {
             };
             return self.begin_call(function, at);
         }
-        let instruction = match (module, self.variables.find(name)) {
-            (None, Some(index)) => Instruction::Variable(index),
+        let instruction = match (module, self.names.find(name)) {
+            (None, Some(instruction)) => instruction,
             _ => match functions::constant(module, name) {
                 Some(instruction) => instruction,
                 None if module.is_some() && functions::find(module, name).is_none() => {

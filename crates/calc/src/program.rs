@@ -14,6 +14,8 @@ pub(crate) enum Instruction {
     /// A constant that does not fit into an instruction.
     Constant(u32),
     Variable(u32),
+    /// A column of the request; only an evaluation of columns has them.
+    Column(u32),
     UnknownName {
         at: u32,
     },

@@ -59,7 +59,7 @@ impl Variables {
     }
 }
 
-fn is_identifier(name: &str) -> bool {
+pub(crate) fn is_identifier(name: &str) -> bool {
     let mut bytes = name.bytes();
     name.len() <= limits::NAME_BYTES
         && bytes.next().is_some_and(|first| first.is_ascii_alphabetic())

@@ -262,7 +262,7 @@ fn length(coordinates: &mut [f64]) -> f64 {
 /// 22!, which `CPython` has in its table of exact values and the library computes with an error.
 const GAMMA_OF_23: f64 = 1_124_000_727_777_607_680_000.0;
 
-pub(super) fn gamma(x: f64) -> pymath::Result<f64> {
+pub(crate) fn gamma(x: f64) -> pymath::Result<f64> {
     if x == 23.0 { Ok(GAMMA_OF_23) } else { pymath::math::gamma(x) }
 }
 

@@ -1,0 +1,149 @@
+//! The operations on columns, each with its price in fuel for one element. The list is closed.
+
+use crate::program::Comparison;
+
+/// Where an operation takes its elements from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Source {
+    /// A column of the request.
+    Column(u32),
+    /// The result of an earlier operation: first its place among them, in the end its register.
+    Result(u32),
+    /// The same for every row.
+    Constant(f64),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Operation {
+    Unary {
+        operator: Unary,
+        operand: Source,
+    },
+    Binary {
+        operator: Binary,
+        left: Source,
+        right: Source,
+    },
+    /// `yes` where `condition` is not zero, else `no`.
+    Select {
+        condition: Source,
+        yes: Source,
+        no: Source,
+    },
+}
+
+/// An operation on one element.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Unary {
+    Negate,
+    Absolute,
+    SquareRoot,
+    /// 1.0 for zero, else 0.0.
+    Not,
+    /// 0.0 for zero, else 1.0.
+    Truth,
+    IsNan,
+    IsInfinite,
+    IsFinite,
+    Floor,
+    Ceiling,
+    Truncate,
+    RoundHalfEven,
+    /// A function of the mathematical library.
+    Function {
+        function: fn(f64) -> f64,
+        cost: u64,
+    },
+}
+
+/// An operation on two elements.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Binary {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    FloorDivide,
+    Modulo,
+    /// C's `fmod`.
+    Fmod,
+    /// IEEE 754's remainder.
+    Remainder,
+    Minimum,
+    Maximum,
+    CopySign,
+    /// Of two truth values.
+    ExclusiveOr,
+    Compare(Comparison),
+    /// A function of the mathematical library.
+    Function {
+        function: fn(f64, f64) -> f64,
+        cost: u64,
+    },
+}
+
+/// A few machine instructions for several elements at once.
+const QUICK: u64 = 1;
+/// A division or square root.
+const DIVISION: u64 = 3;
+/// Without SSE4.1 the C library rounds each element by a call.
+const ROUNDING: u64 = 6;
+/// The quick part of a remainder; [`super::modulo`] charges the rest.
+const REMAINDER: u64 = 24;
+
+impl Operation {
+    /// Fuel for each element.
+    pub(super) fn cost(&self) -> u64 {
+        match self {
+            Self::Unary { operator, .. } => match operator {
+                Unary::Negate
+                | Unary::Absolute
+                | Unary::Not
+                | Unary::Truth
+                | Unary::IsNan
+                | Unary::IsInfinite
+                | Unary::IsFinite => QUICK,
+                Unary::SquareRoot => DIVISION,
+                Unary::Floor | Unary::Ceiling | Unary::Truncate | Unary::RoundHalfEven => ROUNDING,
+                Unary::Function { cost, .. } => *cost,
+            },
+            Self::Binary { operator, .. } => match operator {
+                Binary::Add
+                | Binary::Subtract
+                | Binary::Multiply
+                | Binary::Minimum
+                | Binary::Maximum
+                | Binary::CopySign
+                | Binary::ExclusiveOr
+                | Binary::Compare(_) => QUICK,
+                Binary::Divide => DIVISION,
+                Binary::FloorDivide | Binary::Modulo | Binary::Fmod | Binary::Remainder => REMAINDER,
+                Binary::Function { cost, .. } => *cost,
+            },
+            Self::Select { .. } => QUICK,
+        }
+    }
+
+    pub(super) fn sources(&self) -> impl Iterator<Item = Source> {
+        match *self {
+            Self::Unary { operand, .. } => [Some(operand), None, None],
+            Self::Binary { left, right, .. } => [Some(left), Some(right), None],
+            Self::Select { condition, yes, no } => [Some(condition), Some(yes), Some(no)],
+        }
+        .into_iter()
+        .flatten()
+    }
+
+    /// The same operation with each source replaced.
+    pub(super) fn map_sources(self, map: impl Fn(Source) -> Source) -> Self {
+        match self {
+            Self::Unary { operator, operand } => Self::Unary { operator, operand: map(operand) },
+            Self::Binary { operator, left, right } => {
+                Self::Binary { operator, left: map(left), right: map(right) }
+            }
+            Self::Select { condition, yes, no } => {
+                Self::Select { condition: map(condition), yes: map(yes), no: map(no) }
+            }
+        }
+    }
+}
