@@ -37,13 +37,21 @@ fn frames_give_a_frame_and_lists_give_a_list() {
         let connection = served.connect().await;
         let request = json!({"command_type": "compute", "expression": "a * x + y / z",
                              "columns": ["x", "y"], "variables": {"a": 2, "z": 0.0}});
-        let (reply, column) = compute(&connection, request, vec![frame(&[1.0, 2.5]), frame(&[0.0, -1.0])]).await;
-        assert_eq!((&reply["status"], &reply["type"], &reply["rows"]), (&json!("success"), &json!("column"), &json!(2)));
+        let (reply, column) =
+            compute(&connection, request, vec![frame(&[1.0, 2.5]), frame(&[0.0, -1.0])]).await;
+        assert_eq!(
+            (&reply["status"], &reply["type"], &reply["rows"]),
+            (&json!("success"), &json!("column"), &json!(2))
+        );
         let column = column.expect("a column");
         assert!(column[0].is_nan() && column[1] == f64::NEG_INFINITY, "{column:?}");
-        let request = json!({"command_type": "compute", "expression": "x ** 2", "variables": {"x": [1, 2.5, -3]}});
+        let request =
+            json!({"command_type": "compute", "expression": "x ** 2", "variables": {"x": [1, 2.5, -3]}});
         let (reply, column) = compute(&connection, request, vec![]).await;
-        assert_eq!((&reply["result"], &reply["type"], column), (&json!([1.0, 6.25, 9.0]), &json!("list"), None));
+        assert_eq!(
+            (&reply["result"], &reply["type"], column),
+            (&json!([1.0, 6.25, 9.0]), &json!("list"), None)
+        );
         let records = served.stop().await;
         assert_eq!(records[1]["column_sha256"].as_str().map(str::len), Some(64));
     });
@@ -67,10 +75,25 @@ fn what_does_not_fit_is_refused_and_the_server_lives_on() {
         let connection = served.connect().await;
         let two = || frame(&[1.0, 2.0]);
         let cases = [
-            (json!({"columns": ["x"]}), vec![], "invalid_request", "0 frames follow the request, which names 1"),
+            (
+                json!({"columns": ["x"]}),
+                vec![],
+                "invalid_request",
+                "0 frames follow the request, which names 1",
+            ),
             (json!({}), vec![two()], "invalid_request", "1 frames follow the request, which names 0"),
-            (json!({"columns": ["x"]}), vec![Bytes::from_static(b"1234567")], "invalid_request", "8 bytes each"),
-            (json!({"columns": ["x", "y"]}), vec![two(), frame(&[1.0])], "computation_failed", "2 and 1 rows"),
+            (
+                json!({"columns": ["x"]}),
+                vec![Bytes::from_static(b"1234567")],
+                "invalid_request",
+                "8 bytes each",
+            ),
+            (
+                json!({"columns": ["x", "y"]}),
+                vec![two(), frame(&[1.0])],
+                "computation_failed",
+                "2 and 1 rows",
+            ),
             (json!({"columns": ["x"], "variables": {"x": 1}}), vec![two()], "invalid_expression", ""),
             (json!({"columns": ["math"]}), vec![two()], "invalid_expression", ""),
             (json!({"columns": ["_x"]}), vec![two()], "invalid_expression", ""),
@@ -126,7 +149,8 @@ fn more_columns_than_there_is_room_for_are_told_to_come_again() {
 fn the_command_line_takes_columns_from_files() {
     let daemon = Daemon::start();
     let directory = tempfile::tempdir().expect("a directory");
-    std::fs::write(directory.path().join("items.csv"), "name,price\na,1.5\nb, 2\nc,-0.25\n").expect("written");
+    std::fs::write(directory.path().join("items.csv"), "name,price\na,1.5\nb, 2\nc,-0.25\n")
+        .expect("written");
     std::fs::write(directory.path().join("plain.csv"), "1\n2\n3\n").expect("written");
     std::fs::write(directory.path().join("raw.f64"), frame(&[10.0, 20.0, 30.0])).expect("written");
     std::fs::write(directory.path().join("odd"), b"123").expect("written");
@@ -142,7 +166,11 @@ fn the_command_line_takes_columns_from_files() {
     };
     let printed = |arguments: &[&str], expected: &str| {
         let (code, stdout, stderr) = run(arguments);
-        assert_eq!((code, String::from_utf8(stdout).expect("UTF-8").as_str()), (Some(0), expected), "{stderr}");
+        assert_eq!(
+            (code, String::from_utf8(stdout).expect("UTF-8").as_str()),
+            (Some(0), expected),
+            "{stderr}"
+        );
     };
     printed(&["price * 2", "--column", "price=items.csv:price"], "3.0\n4.0\n-0.5\n");
     printed(&["p + r", "--column", "p=items.csv:2", "--column", "r=raw.f64"], "11.5\n22.0\n29.75\n");

@@ -72,6 +72,7 @@ fn compute_prints_the_value_and_points_at_what_is_wrong() {
     check(&mut compute(&["spam"]), 1, "", "Invalid variable name in expression");
     check(&mut compute(&["9**9**9**9"]), 125, "", "bidden:");
     check(&mut compute(&["x", "--var", "x"]), 125, "", "NAME=NUMBER");
+    check(&mut compute(&["--functions"]), 0, "math.sqrt(x", "");
 }
 
 #[test]

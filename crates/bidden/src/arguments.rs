@@ -110,6 +110,7 @@ Examples:
   bidden compute 'x ** 2 // 3' --var x=10
   bidden compute --json -- '-7 // 2'
   bidden compute 'price * 1.19' --column price=items.csv:price")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Compute {
     #[command(flatten)]
     pub(crate) server: Server,
@@ -119,8 +120,8 @@ pub(crate) struct Compute {
     /// A value for a name in the expression; may be given again for other names
     #[arg(long = "var", value_name = "NAME=NUMBER", value_parser = variable)]
     pub(crate) variables: Vec<(String, String)>,
-    /// A column of numbers for a name: FILE holds raw little-endian doubles, or FILE:COLUMN names a column of a
-    /// CSV file by its heading or its number
+    /// A column of numbers for a name: FILE holds raw little-endian doubles, or with :COLUMN is a CSV file with
+    /// a column of this heading or number
     #[arg(long = "column", value_name = "NAME=FILE[:COLUMN]", value_parser = Source::parse)]
     pub(crate) columns: Vec<Source>,
     /// Print a resulting column as raw little-endian doubles instead of a number a line
@@ -129,9 +130,12 @@ pub(crate) struct Compute {
     /// Spell the result so that any JSON reader gets it exactly, such as {"$int":"…"}
     #[arg(long)]
     pub(crate) strict: bool,
+    /// List the functions that an expression can call, and ask no server
+    #[arg(long, exclusive = true)]
+    pub(crate) functions: bool,
     /// The expression, as Python writes it
-    #[arg(value_name = "EXPRESSION", allow_hyphen_values = true)]
-    pub(crate) expression: String,
+    #[arg(value_name = "EXPRESSION", allow_hyphen_values = true, required_unless_present = "functions")]
+    pub(crate) expression: Option<String>,
 }
 
 #[derive(Args, Debug)]

@@ -42,12 +42,13 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<Exit> {
 }
 
 pub(crate) async fn compute(arguments: Compute) -> anyhow::Result<Exit> {
+    let Some(expression) = &arguments.expression else { return list_functions() };
     let variable = |(name, number): &(String, String)| Variable {
         name: name.clone().into(),
         json: number.clone().into(),
     };
     let action = Action::Compute {
-        expression: arguments.expression.as_str().into(),
+        expression: expression.as_str().into(),
         variables: arguments.variables.iter().map(variable).collect(),
         columns: arguments.columns.iter().map(|column| column.name.as_str().into()).collect(),
         numbers: if arguments.strict { Numbers::Strict } else { Numbers::Python },
@@ -69,7 +70,7 @@ pub(crate) async fn compute(arguments: Compute) -> anyhow::Result<Exit> {
         }
         Verdict::Failed(failure) => {
             complain(&explanation(&failure));
-            if let Some(place) = failure.column.and_then(|column| place(&arguments.expression, column)) {
+            if let Some(place) = failure.column.and_then(|column| place(expression, column)) {
                 inform(&place);
             }
             Ok(Exit::from_error(failure.code))
@@ -83,6 +84,17 @@ pub(crate) async fn send(arguments: Send) -> anyhow::Result<Exit> {
     let patience = arguments.server.timeout.unwrap_or(client::LONGEST_WAIT);
     let answer = connect(&arguments.server).await?.exchange(frame, vec![], patience).await?;
     print_raw(&answer)
+}
+
+fn list_functions() -> anyhow::Result<Exit> {
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    calc::functions()
+        .try_for_each(|function| {
+            writeln!(stdout, "{}{}\n    {}", function.name, function.signature, function.doc)
+        })
+        .and_then(|()| stdout.flush())
+        .context("cannot print")?;
+    Ok(Exit::Success)
 }
 
 async fn request(server: &Server, action: Action<'_>, columns: Vec<Bytes>) -> anyhow::Result<Answer> {

@@ -36,7 +36,7 @@ impl Source {
             return self.read_csv().with_context(|| format!("cannot take a column from {shown}"));
         }
         let bytes = std::fs::read(&self.file).with_context(|| format!("cannot read {shown}"))?;
-        if bytes.len() % size_of::<f64>() != 0 {
+        if !bytes.len().is_multiple_of(size_of::<f64>()) {
             bail!("{shown} is no file of raw doubles of 8 bytes each; a CSV file is named NAME=FILE:COLUMN");
         }
         Ok(bytes.into())
@@ -47,15 +47,15 @@ impl Source {
         let mut records = reader.records();
         let first = records.next().context("it is empty")??;
         let wanted = self.column.as_deref().unwrap_or("1");
-        let heading = first.iter().position(|cell| cell.trim() == wanted);
-        let number = || wanted.parse::<usize>().ok()?.checked_sub(1);
-        let index =
-            heading.or_else(number).with_context(|| format!("no column has the heading `{wanted}`"))?;
+        // A number is a place; anything else is a heading.
+        let (index, first_is_data) = match wanted.parse::<usize>() {
+            Ok(number) => (number.checked_sub(1), true),
+            Err(_) => (first.iter().position(|cell| cell.trim() == wanted), false),
+        };
+        let index = index.with_context(|| format!("no column has the heading `{wanted}`"))?;
         let mut bytes = Vec::new();
-        // The first line is data unless it is the line of headings.
-        if heading.is_none()
-            && let Some(Ok(value)) = first.get(index).map(|cell| cell.trim().parse::<f64>())
-        {
+        // A first line that holds no number here is a line of headings.
+        if first_is_data && let Some(Ok(value)) = first.get(index).map(|cell| cell.trim().parse::<f64>()) {
             bytes.extend_from_slice(&value.to_le_bytes());
         }
         for (line, record) in (2_u64..).zip(records) {

@@ -70,7 +70,7 @@ fn columns<'f>(request: &mut Request<'f>, frames: &'f [Bytes]) -> Result<Vec<Col
         let message = format!("the columns have more than {MAX_COLUMN_BYTES} bytes");
         return Err(Refusal::open(ErrorCode::LimitExceeded, message));
     }
-    if frames.iter().any(|frame| frame.len() % size_of::<f64>() != 0) {
+    if !frames.iter().all(|frame| frame.len().is_multiple_of(size_of::<f64>())) {
         return Err(Refusal::open(
             ErrorCode::InvalidRequest,
             "a column is a frame of doubles of 8 bytes each",

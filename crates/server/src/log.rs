@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-pub(crate) use line::{Line, push_hex};
+pub(crate) use line::Line;
 
 /// The open log. Lives on one thread.
 pub(crate) struct Log {
@@ -178,7 +178,8 @@ impl Drop for SyncTurn<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Log, OpenError, push_hex};
+    use super::line::push_hex;
+    use super::{Log, OpenError};
     use sha2::{Digest as _, Sha256};
 
     fn append(log: &Log, text: &str) {

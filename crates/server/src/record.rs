@@ -47,8 +47,7 @@ pub(crate) fn record(
 ) -> Recorded {
     let mut column = None;
     let (verdict, reason) = match result {
-        Ok(Outcome::Column { bytes, sha256 }) => {
-            let rows = (bytes.len() / size_of::<f64>()) as u64;
+        Ok(Outcome::Column { rows, bytes, sha256 }) => {
             column = Some((bytes, sha256));
             (Verdict::Column { rows }, None)
         }

@@ -1,60 +1,101 @@
-//! Replies to clients that do not read them: kept for a while and within bounds, each client's apart, so that none
-//! of them delays another.
+//! Replies that a client has not read yet: kept within bounds, each client's apart, so that none of them delays
+//! another. A client that leaves too much unread is disconnected, and its replies are gone with it.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use omq::{IdentitySocket, Message};
 
-use crate::limits::MAX_BACKLOG_BYTES;
+use crate::limits::{LONG_REPLY_BYTES, MAX_BACKLOG_BYTES};
 use crate::peer::Peer;
 
-/// The waiting replies of every connection whose own queue is full.
+/// What every connection has not read.
 #[derive(Clone, Default)]
 pub(crate) struct Backlogs(Rc<RefCell<HashMap<u64, Backlog>>>);
 
 #[derive(Default)]
 struct Backlog {
+    /// Replies that wait because the connection's own queue is full.
     waiting: VecDeque<Message>,
-    bytes: usize,
+    waiting_bytes: usize,
+    /// Whether a task sends what waits.
+    sending: bool,
+    /// Bytes of long replies, wherever they are between here and the kernel.
+    long_bytes: Arc<AtomicUsize>,
     given_up: bool,
 }
 
+/// A long reply that is counted until the socket lets go of it.
+struct Counted {
+    bytes: Bytes,
+    counter: Arc<AtomicUsize>,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.counter.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
+
 impl Backlogs {
+    /// Counts a long reply for its connection. `None` when the connection has too much unread already: then it is
+    /// being disconnected. One reply alone may be as long as it likes.
+    pub(crate) fn count(&self, socket: &IdentitySocket, peer: &Peer, bytes: Bytes) -> Option<Bytes> {
+        if bytes.len() < LONG_REPLY_BYTES {
+            return Some(bytes);
+        }
+        let mut backlogs = self.0.borrow_mut();
+        backlogs.retain(|_, backlog| !backlog.is_idle());
+        let backlog = backlogs.entry(peer.connection()).or_default();
+        let unread = backlog.long_bytes.load(Ordering::Relaxed);
+        if unread > 0 && unread.saturating_add(bytes.len()) > MAX_BACKLOG_BYTES {
+            backlog.give_up(socket, peer);
+            return None;
+        }
+        backlog.long_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+        let counter = Arc::clone(&backlog.long_bytes);
+        Some(Bytes::from_owner(Counted { bytes, counter }))
+    }
+
     /// Whether replies to this peer have to queue behind earlier ones.
     pub(crate) fn holds(&self, peer: &Peer) -> bool {
         let backlogs = self.0.borrow();
-        !backlogs.is_empty() && backlogs.contains_key(&peer.connection())
+        !backlogs.is_empty() && backlogs.get(&peer.connection()).is_some_and(|backlog| backlog.sending)
     }
 
-    /// Queues a reply. The first one of a peer starts a task that sends them as the peer reads; a peer that leaves
-    /// too much unread is disconnected and its replies are gone with it.
+    /// Queues a reply that the connection's own queue did not take.
     pub(crate) fn push(&self, socket: &IdentitySocket, peer: &Peer, message: Message) {
-        let connection = peer.connection();
         let mut backlogs = self.0.borrow_mut();
-        let known = backlogs.contains_key(&connection);
-        let backlog = backlogs.entry(connection).or_default();
+        let backlog = backlogs.entry(peer.connection()).or_default();
         if backlog.given_up {
             return;
         }
-        backlog.bytes = backlog.bytes.saturating_add(message.byte_len());
+        backlog.waiting_bytes = backlog.waiting_bytes.saturating_add(message.byte_len());
         backlog.waiting.push_back(message);
-        if backlog.bytes > MAX_BACKLOG_BYTES {
-            backlog.given_up = true;
-            backlog.waiting.clear();
-            let socket = socket.clone();
-            tokio::task::spawn_local(async move { socket.disconnect_peer(connection).await });
-        } else if !known {
+        if backlog.waiting_bytes > MAX_BACKLOG_BYTES {
+            backlog.give_up(socket, peer);
+        } else if !backlog.sending {
+            backlog.sending = true;
             tokio::task::spawn_local(self.clone().send_all(socket.clone(), peer.clone()));
         }
     }
 
     /// Whether nothing waits any more.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+    pub(crate) fn are_empty(&self) -> bool {
+        self.0.borrow().values().all(Backlog::is_idle)
     }
 
+    /// Sends what waits as the peer reads.
     async fn send_all(self, socket: IdentitySocket, peer: Peer) {
         let connection = peer.connection();
         while let Some(message) = self.pop(connection) {
@@ -62,14 +103,33 @@ impl Backlogs {
                 break;
             }
         }
-        self.0.borrow_mut().remove(&connection);
+        if let Some(backlog) = self.0.borrow_mut().get_mut(&connection) {
+            backlog.waiting.clear();
+            backlog.waiting_bytes = 0;
+            backlog.sending = false;
+        }
     }
 
     fn pop(&self, connection: u64) -> Option<Message> {
         let mut backlogs = self.0.borrow_mut();
         let backlog = backlogs.get_mut(&connection)?;
         let message = backlog.waiting.pop_front()?;
-        backlog.bytes = backlog.bytes.saturating_sub(message.byte_len());
+        backlog.waiting_bytes = backlog.waiting_bytes.saturating_sub(message.byte_len());
         Some(message)
+    }
+}
+
+impl Backlog {
+    fn is_idle(&self) -> bool {
+        !self.sending && self.long_bytes.load(Ordering::Relaxed) == 0
+    }
+
+    fn give_up(&mut self, socket: &IdentitySocket, peer: &Peer) {
+        self.waiting.clear();
+        if !self.given_up {
+            self.given_up = true;
+            let (socket, connection) = (socket.clone(), peer.connection());
+            tokio::task::spawn_local(async move { socket.disconnect_peer(connection).await });
+        }
     }
 }

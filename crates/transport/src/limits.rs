@@ -19,8 +19,12 @@ pub const RECEIVE_HIGH_WATER_MARK: u32 = 64;
 /// counted in bytes.
 pub const SEND_HIGH_WATER_MARK: u32 = 128;
 
-/// Replies that may wait for a client that does not read, in bytes behind its own full queue. A client that leaves
-/// more unread is disconnected.
+/// From this length on a reply counts among the bytes that its client has not read. Shorter ones are bounded by their
+/// number.
+pub const LONG_REPLY_BYTES: usize = 4 * 1024;
+
+/// Replies that a client has not read: the bytes of long ones, and of those behind its own full queue. A client that
+/// leaves more unread is disconnected.
 pub const MAX_BACKLOG_BYTES: usize = 8 * 1024 * 1024;
 
 /// Connections at once. One more is turned away before it can send a message.

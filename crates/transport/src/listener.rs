@@ -133,10 +133,14 @@ impl Listener {
     /// Sends a reply. Never waits: a client that does not read its replies delays nobody, and one that is gone
     /// gets nothing.
     pub fn reply(&self, to: &ReturnPath, body: Vec<u8>, attachment: Option<Bytes>) {
+        let counted = |bytes: Bytes| self.backlogs.count(&self.socket, &to.peer, bytes);
         let body = match attachment {
-            None => Message::single(body),
-            Some(attachment) => Message::multipart([Bytes::from(body), attachment]),
+            None => counted(body.into()).map(Message::single),
+            Some(attachment) => {
+                counted(attachment).map(|attachment| Message::multipart([body.into(), attachment]))
+            }
         };
+        let Some(body) = body else { return };
         let message = if to.delimiter { Message::with_prefix(Bytes::new(), body) } else { body };
         if self.backlogs.holds(&to.peer) {
             self.backlogs.push(&self.socket, &to.peer, message);
@@ -149,7 +153,7 @@ impl Listener {
     /// Takes no more connections and gives the replies that are under way the time of [`LINGER`].
     pub async fn close(self) {
         let drained = async {
-            while !self.backlogs.is_empty() {
+            while !self.backlogs.are_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };

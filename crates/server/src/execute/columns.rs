@@ -60,7 +60,7 @@ fn as_frame(values: &[f64]) -> Outcome {
         *double = value.to_le_bytes();
     }
     let sha256 = Sha256::digest(&bytes).into();
-    Outcome::Column { bytes: bytes.into(), sha256 }
+    Outcome::Column { rows: values.len() as u64, bytes: bytes.into(), sha256 }
 }
 
 fn as_list(values: &[f64], numbers: Numbers) -> Result<Outcome, Refusal> {
