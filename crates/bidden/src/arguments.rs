@@ -131,7 +131,7 @@ pub(crate) struct Compute {
     #[arg(long)]
     pub(crate) strict: bool,
     /// List the functions that an expression can call, and ask no server
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with = "expression")]
     pub(crate) functions: bool,
     /// The expression, as Python writes it
     #[arg(value_name = "EXPRESSION", allow_hyphen_values = true, required_unless_present = "functions")]

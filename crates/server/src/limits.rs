@@ -8,7 +8,8 @@ pub const COMMANDS_AT_ONCE: usize = 128;
 /// Computations that wait for a worker because they are too long for the server's loop. One more is answered `busy`.
 pub const COMPUTATIONS_WAITING: usize = 256;
 
-/// Bytes of columns, as they came, that are being computed at once. More is answered `busy`.
+/// Bytes of columns, as they came, that are being computed at once or whose result has not left yet. More is answered
+/// `busy`.
 pub const COLUMN_BYTES_AT_ONCE: usize = 256 * 1024 * 1024;
 
 /// What a client that was told `busy` should wait before it asks again.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use omq::{IdentitySocket, Message};
 
-use crate::limits::{LONG_REPLY_BYTES, MAX_BACKLOG_BYTES};
+use crate::limits::{LONG_REPLY_BYTES, MAX_BACKLOG_BYTES, MAX_UNREAD_COLUMN_BYTES};
 use crate::peer::Peer;
 
 /// What every connection has not read.
@@ -25,11 +25,22 @@ struct Backlog {
     /// Whether a task sends what waits.
     sending: bool,
     /// Bytes of long replies, wherever they are between here and the kernel.
-    long_bytes: Arc<AtomicUsize>,
+    long: Arc<AtomicUsize>,
+    /// Bytes of columns, the same.
+    columns: Arc<AtomicUsize>,
     given_up: bool,
 }
 
-/// A long reply that is counted until the socket lets go of it.
+/// A part of a reply.
+#[derive(Clone, Copy)]
+pub(crate) enum Part {
+    /// Its JSON.
+    Body,
+    /// The frame of doubles behind it.
+    Column,
+}
+
+/// A part that is counted until the socket lets go of it.
 struct Counted {
     bytes: Bytes,
     counter: Arc<AtomicUsize>,
@@ -48,22 +59,31 @@ impl Drop for Counted {
 }
 
 impl Backlogs {
-    /// Counts a long reply for its connection. `None` when the connection has too much unread already: then it is
-    /// being disconnected. One reply alone may be as long as it likes.
-    pub(crate) fn count(&self, socket: &IdentitySocket, peer: &Peer, bytes: Bytes) -> Option<Bytes> {
+    /// Counts the bytes of a reply for its connection. `None` when the connection has too much unread already: then it
+    /// is being disconnected. One reply alone may be as long as it likes.
+    pub(crate) fn count(
+        &self,
+        socket: &IdentitySocket,
+        peer: &Peer,
+        bytes: Bytes,
+        part: Part,
+    ) -> Option<Bytes> {
         if bytes.len() < LONG_REPLY_BYTES {
             return Some(bytes);
         }
         let mut backlogs = self.0.borrow_mut();
         backlogs.retain(|_, backlog| !backlog.is_idle());
         let backlog = backlogs.entry(peer.connection()).or_default();
-        let unread = backlog.long_bytes.load(Ordering::Relaxed);
-        if unread > 0 && unread.saturating_add(bytes.len()) > MAX_BACKLOG_BYTES {
+        let (counter, limit) = match part {
+            Part::Body => (Arc::clone(&backlog.long), MAX_BACKLOG_BYTES),
+            Part::Column => (Arc::clone(&backlog.columns), MAX_UNREAD_COLUMN_BYTES),
+        };
+        let unread = counter.load(Ordering::Relaxed);
+        if unread > 0 && unread.saturating_add(bytes.len()) > limit {
             backlog.give_up(socket, peer);
             return None;
         }
-        backlog.long_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
-        let counter = Arc::clone(&backlog.long_bytes);
+        counter.fetch_add(bytes.len(), Ordering::Relaxed);
         Some(Bytes::from_owner(Counted { bytes, counter }))
     }
 
@@ -121,7 +141,7 @@ impl Backlogs {
 
 impl Backlog {
     fn is_idle(&self) -> bool {
-        !self.sending && self.long_bytes.load(Ordering::Relaxed) == 0
+        !self.sending && self.long.load(Ordering::Relaxed) == 0 && self.columns.load(Ordering::Relaxed) == 0
     }
 
     fn give_up(&mut self, socket: &IdentitySocket, peer: &Peer) {

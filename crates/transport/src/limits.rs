@@ -27,6 +27,9 @@ pub const LONG_REPLY_BYTES: usize = 4 * 1024;
 /// leaves more unread is disconnected.
 pub const MAX_BACKLOG_BYTES: usize = 8 * 1024 * 1024;
 
+/// Columns that a client has not read, in bytes. A client that leaves more unread is disconnected.
+pub const MAX_UNREAD_COLUMN_BYTES: usize = 128 * 1024 * 1024;
+
 /// Connections at once. One more is turned away before it can send a message.
 pub const MAX_CONNECTIONS: usize = 16_384;
 

@@ -13,7 +13,7 @@ use omq::{
     Message, Options, Socket, SocketType, TrySendError,
 };
 
-use crate::backlog::Backlogs;
+use crate::backlog::{Backlogs, Part};
 use crate::limits::{
     HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, LINGER, MAX_BATCH, MAX_CONNECTIONS, MAX_FRAMES,
     MAX_MESSAGE_BYTES, MAX_PENDING_HANDSHAKES, RECEIVE_HIGH_WATER_MARK, SEND_HIGH_WATER_MARK,
@@ -133,11 +133,11 @@ impl Listener {
     /// Sends a reply. Never waits: a client that does not read its replies delays nobody, and one that is gone
     /// gets nothing.
     pub fn reply(&self, to: &ReturnPath, body: Vec<u8>, attachment: Option<Bytes>) {
-        let counted = |bytes: Bytes| self.backlogs.count(&self.socket, &to.peer, bytes);
+        let counted = |bytes: Bytes, part: Part| self.backlogs.count(&self.socket, &to.peer, bytes, part);
         let body = match attachment {
-            None => counted(body.into()).map(Message::single),
-            Some(attachment) => {
-                counted(attachment).map(|attachment| Message::multipart([body.into(), attachment]))
+            None => counted(body.into(), Part::Body).map(Message::single),
+            Some(column) => {
+                counted(column, Part::Column).map(|column| Message::multipart([body.into(), column]))
             }
         };
         let Some(body) = body else { return };

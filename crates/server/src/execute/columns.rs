@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use calc::{Budget, Columns, Value, Variables};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::OwnedSemaphorePermit;
 use wire::Numbers;
 
 use super::Outcome;
@@ -41,9 +42,7 @@ pub(super) async fn evaluate(
         }
         let values = calc::evaluate_columns(&expression, &scalars, &columns, &mut Budget::columns())
             .map_err(|error| refusal(&error))?;
-        let outcome = if wants_frame { Ok(as_frame(&values)) } else { as_list(&values, numbers) };
-        drop(room);
-        outcome
+        if wants_frame { Ok(as_frame(&values, room)) } else { as_list(&values, numbers) }
     };
     on_worker(service, computation.timeout, work).await
 }
@@ -53,14 +52,30 @@ fn doubles(bytes: &[u8]) -> Vec<f64> {
     doubles.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect()
 }
 
-fn as_frame(values: &[f64]) -> Outcome {
+/// A column on its way to the client, which takes its room until it has left.
+struct Sent {
+    bytes: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+fn as_frame(values: &[f64], room: OwnedSemaphorePermit) -> Outcome {
     let mut bytes = vec![0; size_of_val(values)];
     let (doubles, _) = bytes.as_chunks_mut::<DOUBLE_BYTES>();
     for (double, value) in doubles.iter_mut().zip(values) {
         *double = value.to_le_bytes();
     }
     let sha256 = Sha256::digest(&bytes).into();
-    Outcome::Column { rows: values.len() as u64, bytes: bytes.into(), sha256 }
+    Outcome::Column {
+        rows: values.len() as u64,
+        bytes: Bytes::from_owner(Sent { bytes, _room: room }),
+        sha256,
+    }
 }
 
 fn as_list(values: &[f64], numbers: Numbers) -> Result<Outcome, Refusal> {
