@@ -66,4 +66,5 @@ rust-tests:
 	cargo test --workspace --locked
 
 client-tests:
+	cargo build --locked --bin bidden
 	BIDDEN_BIN=$(TARGET)/debug/bidden .venv/bin/python -m unittest --verbose tests/old_clients.py
