@@ -25,6 +25,11 @@ fn replies() {
 }
 
 #[test]
+fn differences() {
+    check(fuzz::differential, "differential");
+}
+
+#[test]
 fn expressions() {
     check(fuzz::expression, "expression");
 }

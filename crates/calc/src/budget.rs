@@ -18,7 +18,7 @@ impl Budget {
         Self::with_fuel(limits::FULL_FUEL)
     }
 
-    /// What a network loop may spend in place: about 20 microseconds at worst.
+    /// What a network loop may spend in place: tens of microseconds at worst.
     pub fn small() -> Self {
         Self::with_fuel(limits::SMALL_FUEL)
     }
