@@ -8,11 +8,11 @@ use std::time::Duration;
 use jail::Plan;
 use wire::{Action, ErrorCode, Numbers, Variable};
 
-use crate::authenticate::User;
 use crate::decode::{Column, Decoded};
 use crate::limits::MAX_OUTPUT_BYTES;
 use crate::policy::Policy;
 use crate::refusal::Refusal;
+use crate::user::User;
 
 /// Work that its user may have done.
 pub(crate) struct Authorised<'f> {

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use wire::limits::MAX_COLUMN_BYTES;
 use wire::{Action, ErrorCode, Request, decode_request};
 
-use crate::authenticate::{Authenticated, User};
+use crate::authenticate::Authenticated;
 use crate::entry::{Asked, Entry};
 use crate::refusal::Refusal;
+use crate::user::User;
 
 /// A request whose sender and meaning are known.
 pub(crate) struct Decoded<'f> {

@@ -6,7 +6,9 @@ use std::time::Instant;
 use transport::{Frame, Peer};
 use wire::RequestId;
 
-use crate::authenticate::User;
+use crate::limits::MAX_LOGGED_EXCERPT_BYTES;
+use crate::log::Line;
+use crate::user::User;
 
 /// The notes on one request.
 pub(crate) struct Entry<'f> {
@@ -32,5 +34,24 @@ impl<'f> Entry<'f> {
     pub(crate) fn new(frame: &'f Frame) -> Self {
         let asked = frame.body.as_deref().map_or(Asked::Shapeless, Asked::Bytes);
         Self { arrived: frame.arrived, peer: &frame.peer, user: None, id: None, asked, job: None }
+    }
+
+    /// Writes who asked for what.
+    pub(crate) fn write(&self, line: &mut Line<'_>) {
+        if let Some(user) = self.user {
+            line.text("user", user.name());
+        }
+        if let Some(address) = self.peer.address() {
+            line.address("peer", address);
+        }
+        match self.asked {
+            Asked::Shapeless => {}
+            Asked::Json(json) => line.json("request", json),
+            Asked::Bytes(bytes) => {
+                let excerpt = bytes.get(..MAX_LOGGED_EXCERPT_BYTES).unwrap_or(bytes);
+                line.text("request_text", &String::from_utf8_lossy(excerpt));
+                line.number("request_bytes", bytes.len() as u64);
+            }
+        }
     }
 }

@@ -19,7 +19,10 @@ mod record;
 
 mod entry;
 mod log;
+mod outcome;
 mod refusal;
+mod user;
 
 pub use log::OpenError as LogError;
-pub use server::{Config, Phase, ServeError, Server, StartError};
+pub use server::{Config, ServeError, Server, StartError};
+pub use service::Phase;

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use transport::{Frame, ReturnPath};
 use wire::{Output, Reply, RequestId, Verdict};
 
-use crate::entry::{Asked, Entry};
-use crate::execute::Outcome;
-use crate::limits::{MAX_LOGGED_EXCERPT_BYTES, MAX_LOGGED_OUTPUT_BYTES};
-use crate::log::{Committed, Line, Log, Unwritable};
+use crate::entry::Entry;
+use crate::limits::MAX_LOGGED_OUTPUT_BYTES;
+use crate::log::{Committed, Log, Unwritable};
+use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 
 /// A reply whose record is in the log.
@@ -68,7 +68,7 @@ pub(crate) fn record(
     if !log.is_broken() || entry.job.is_some() {
         log.append(|line| {
             line.text("event", "answered");
-            push_request(line, entry);
+            entry.write(line);
             match shortened(&reply) {
                 None => line.json("reply", &encoded),
                 Some((short, bytes)) => {
@@ -89,25 +89,6 @@ pub(crate) fn record(
         id: entry.id.clone(),
         reply: encoded,
         column: column.map(|(bytes, _)| bytes),
-    }
-}
-
-/// Who asked for what.
-pub(crate) fn push_request(line: &mut Line<'_>, entry: &Entry<'_>) {
-    if let Some(user) = entry.user {
-        line.text("user", user.name());
-    }
-    if let Some(address) = entry.peer.address() {
-        line.address("peer", address);
-    }
-    match entry.asked {
-        Asked::Shapeless => {}
-        Asked::Json(json) => line.json("request", json),
-        Asked::Bytes(bytes) => {
-            let excerpt = bytes.get(..MAX_LOGGED_EXCERPT_BYTES).unwrap_or(bytes);
-            line.text("request_text", &String::from_utf8_lossy(excerpt));
-            line.number("request_bytes", bytes.len() as u64);
-        }
     }
 }
 

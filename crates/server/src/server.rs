@@ -13,7 +13,7 @@ use crate::log::{Log, OpenError};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
 use crate::record::Recorded;
-use crate::service::Service;
+use crate::service::{Phase, Service};
 
 /// What a server needs to start.
 #[derive(Clone, Debug)]
@@ -30,17 +30,6 @@ pub struct Config {
 pub struct Server {
     listener: Listener,
     service: Service,
-}
-
-/// What a server is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Taking requests.
-    Serve,
-    /// Taking no new work and letting what runs come to its end.
-    Drain,
-    /// Ending the commands that still run.
-    End,
 }
 
 /// Why a server did not start.

@@ -8,8 +8,19 @@ use tokio::sync::watch;
 use crate::admit::Gate;
 use crate::log::Log;
 use crate::policy::Policy;
-use crate::server::Phase;
 
+/// What a server is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Taking requests.
+    Serve,
+    /// Taking no new work and letting what runs come to its end.
+    Drain,
+    /// Ending the commands that still run.
+    End,
+}
+
+/// What every request finds.
 pub(crate) struct Service {
     pub(crate) policy: Policy,
     pub(crate) gate: Gate,

@@ -7,9 +7,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 use wire::Numbers;
 
-use super::Outcome;
-use super::computation::{on_worker, refusal, spelled};
+use super::spelling::{refusal, spelled};
+use super::worker::on_worker;
 use crate::authorise::Computation;
+use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 use crate::service::Service;
 

@@ -3,9 +3,8 @@
 use jail::{Captured, Plan, StartError};
 use wire::{End, ErrorCode, Failure, Output};
 
-use super::Outcome;
 use crate::entry::Entry;
-use crate::record::push_request;
+use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 use crate::service::Service;
 
@@ -13,7 +12,7 @@ pub(super) async fn run(plan: Plan, service: &Service, entry: &mut Entry<'_>) ->
     let job = service.next_job();
     service.log.append(|line| {
         line.text("event", "started");
-        push_request(line, entry);
+        entry.write(line);
         line.text("job", &job);
         line.text("program", &plan.program.to_string_lossy());
         line.texts("arguments", &plan.arguments);

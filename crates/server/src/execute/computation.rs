@@ -1,13 +1,13 @@
 //! Evaluating an expression: in place when it is cheap, which most are, and on a worker thread when it is not.
 
-use std::time::Duration;
-
 use calc::{Budget, ErrorKind, Value, Variables};
-use wire::{ErrorCode, Failure, Numbers, Variable};
+use wire::{ErrorCode, Variable};
 
-use super::Outcome;
 use super::columns::{self, Named};
+use super::spelling::{refusal, spelled};
+use super::worker::on_worker;
 use crate::authorise::Computation;
+use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 use crate::service::Service;
 
@@ -41,30 +41,6 @@ async fn evaluate_on_worker(
     on_worker(service, computation.timeout, work).await
 }
 
-/// Does long work as soon as a worker is free, within the client's time.
-pub(super) async fn on_worker(
-    service: &Service,
-    timeout: Option<Duration>,
-    work: impl FnOnce() -> Result<Outcome, Refusal> + Send + 'static,
-) -> Result<Outcome, Refusal> {
-    let _place = service.gate.queue_computation()?;
-    let working = async {
-        let worker = service.gate.worker().await?;
-        let result = tokio::task::spawn_blocking(move || {
-            let result = work();
-            drop(worker);
-            result
-        });
-        result.await.unwrap_or_else(|error| Err(Refusal::internal(error.to_string())))
-    };
-    match timeout {
-        None => working.await,
-        Some(timeout) => tokio::time::timeout(timeout, working).await.unwrap_or_else(|_| {
-            Err(Refusal::open(ErrorCode::TimedOut, "the computation was not finished in time"))
-        }),
-    }
-}
-
 /// The values that the request gives, scalars and lists apart.
 fn values(given: &[Variable<'_>]) -> Result<(Variables, Vec<Named>), Refusal> {
     let wrong = || {
@@ -87,28 +63,4 @@ fn values(given: &[Variable<'_>]) -> Result<(Variables, Vec<Named>), Refusal> {
         scalars.insert(&variable.name, value).map_err(|error| refusal(&error))?;
     }
     Ok((scalars, lists))
-}
-
-pub(super) fn spelled(value: &Value, numbers: Numbers) -> Result<Outcome, Refusal> {
-    let mut json = String::new();
-    match numbers {
-        Numbers::Python => value.write_json(&mut json),
-        Numbers::Strict => value.write_strict(&mut json),
-    }
-    .map_err(|error| refusal(&error))?;
-    Ok(Outcome::Value { json, type_name: value.type_name() })
-}
-
-pub(super) fn refusal(error: &calc::Error) -> Refusal {
-    let code = match error.kind() {
-        ErrorKind::Syntax | ErrorKind::Name => ErrorCode::InvalidExpression,
-        ErrorKind::Computation => ErrorCode::ComputationFailed,
-        ErrorKind::Limit | ErrorKind::Fuel => ErrorCode::LimitExceeded,
-    };
-    Failure {
-        class: Some(error.class().into()),
-        column: error.column(),
-        ..Failure::new(code, error.message().to_owned())
-    }
-    .into()
 }
