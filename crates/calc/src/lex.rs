@@ -151,7 +151,8 @@ impl<'a> Lexer<'a> {
     }
 
     fn skip_comment(&mut self) {
-        while !matches!(self.peek(), None | Some(b'\n' | b'\r')) {
+        // CPython takes no NUL byte, not even in a comment; the token that starts with it is refused.
+        while !matches!(self.peek(), None | Some(b'\n' | b'\r' | 0)) {
             self.advance(1);
         }
     }

@@ -174,6 +174,8 @@ fn lexical_rules() {
         ("1 if 2", 7),
         ("1 else 2", 3),
         ("1 / 0 +", 8),
+        ("1 # a\0b", 6),
+        ("# a\0b\n1", 4),
     ] {
         check_syntax(text, column);
     }
