@@ -133,6 +133,9 @@ impl<'a> Lexer<'a> {
     }
 
     fn skip_space(&mut self) -> Result<(), Error> {
+        if !self.has_begun {
+            self.skip_start_of_text()?;
+        }
         while let Some(byte) = self.peek() {
             match byte {
                 b' ' | b'\t' | 0x0c => self.advance(1),
@@ -150,6 +153,25 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
+    /// Before the first line spaces and tabs may stand, but what stands behind a form feed indents it, and a line of
+    /// code may not be indented.
+    fn skip_start_of_text(&mut self) -> Result<(), Error> {
+        let start = self.position;
+        self.skip_blanks();
+        let is_indented = self.slice(start).contains('\x0c') && is_indentation(self.slice(start));
+        match self.peek() {
+            None | Some(b'#' | b'\n' | b'\r') => Ok(()),
+            Some(_) if is_indented => self.fail(),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn skip_blanks(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | 0x0c)) {
+            self.advance(1);
+        }
+    }
+
     fn skip_comment(&mut self) {
         // CPython takes no NUL byte, not even in a comment; the token that starts with it is refused.
         while !matches!(self.peek(), None | Some(b'\n' | b'\r' | 0)) {
@@ -163,10 +185,8 @@ impl<'a> Lexer<'a> {
         loop {
             self.advance(1);
             let line = self.position;
-            while matches!(self.peek(), Some(b' ' | b'\t' | 0x0c)) {
-                self.advance(1);
-            }
-            let is_indented = self.position > line;
+            self.skip_blanks();
+            let is_indented = is_indentation(self.slice(line));
             if self.peek() == Some(b'#') {
                 self.skip_comment();
                 if self.peek().is_none() {
@@ -408,4 +428,9 @@ fn parse_float(text: &str) -> f64 {
         return text.replace('_', "").parse().unwrap_or(f64::NAN);
     }
     text.parse().unwrap_or(f64::NAN)
+}
+
+/// Whether blanks at the start of a line indent it: a form feed takes back what stands before it.
+fn is_indentation(blanks: &str) -> bool {
+    !blanks.ends_with('\x0c') && !blanks.is_empty()
 }

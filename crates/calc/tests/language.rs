@@ -126,6 +126,9 @@ fn comparison_and_choice() {
 
 #[test]
 fn lexical_rules() {
+    for text in ["\x0c1", " \x0c1", "\n\x0c1", "\n \x0c1", "1\n\x0c", "\x0c #\n1", "(1\n\x0c)"] {
+        check(text, "1");
+    }
     check("1_000", "1000");
     check("0x1F + 0b11 + 0o17", "49");
     check("0x_f", "15");
@@ -176,6 +179,8 @@ fn lexical_rules() {
         ("1 / 0 +", 8),
         ("1 # a\0b", 6),
         ("# a\0b\n1", 4),
+        ("\x0c 1", 3),
+        ("\n\x0c 1", 4),
     ] {
         check_syntax(text, column);
     }
