@@ -33,14 +33,16 @@ pub(crate) enum Token<'a> {
     End,
 }
 
+/// So many decimal digits always fit 64 bits.
+const MOST_PLAIN_DIGITS: usize = 18;
+
 #[derive(Debug)]
 pub(crate) struct Lexer<'a> {
     text: &'a str,
     position: usize,
     /// Open brackets; inside them a newline is only space. The parser keeps the count.
     pub(crate) brackets: usize,
-    has_begun: bool,
-    /// The present token, and the byte offset at which it starts.
+    /// The present token, and the byte offset at which it starts. Before the first one it is `End`.
     pub(crate) token: Token<'a>,
     pub(crate) at: u32,
 }
@@ -87,7 +89,7 @@ pub(crate) fn is_keyword(word: &str) -> bool {
 impl<'a> Lexer<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         let position = text.bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        Self { text, position, brackets: 0, has_begun: false, token: Token::End, at: 0 }
+        Self { text, position, brackets: 0, token: Token::End, at: 0 }
     }
 
     #[inline]
@@ -123,13 +125,16 @@ impl<'a> Lexer<'a> {
         if self.peek() == Some(b' ') {
             self.advance(1);
         }
-        match self.peek() {
-            None | Some(b' ' | b'\t' | 0x0c | b'#' | b'\n' | b'\r' | b'\\') => self.skip_space()?,
-            Some(_) => {}
-        }
-        self.has_begun = true;
         self.at = self.here();
         self.token()
+    }
+
+    /// What is neither one space nor a token.
+    #[cold]
+    fn token_behind_space(&mut self) -> Result<(), Error> {
+        self.skip_space()?;
+        self.at = self.here();
+        if self.peek().is_none() { self.take(0, Token::End) } else { self.token() }
     }
 
     fn skip_space(&mut self) -> Result<(), Error> {
@@ -197,7 +202,7 @@ impl<'a> Lexer<'a> {
                 Some(b'\n' | b'\r') => {}
                 None => return Ok(!is_indented),
                 Some(_) if is_indented => return self.fail(),
-                Some(_) => return Ok(!self.has_begun),
+                Some(_) => return Ok(self.token == Token::End),
             }
         }
     }
@@ -221,6 +226,7 @@ impl<'a> Lexer<'a> {
         };
         let next = self.peek_at(1);
         match byte {
+            b' ' | b'\t' | 0x0c | b'#' | b'\n' | b'\r' | b'\\' => return self.token_behind_space(),
             b'0'..=b'9' => self.number(),
             b'.' if next.is_some_and(|next| next.is_ascii_digit()) => self.number(),
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => self.word(),
@@ -289,27 +295,26 @@ impl<'a> Lexer<'a> {
 
     #[inline]
     fn number(&mut self) -> Result<(), Error> {
-        let start = self.position;
+        let rest = self.text.as_bytes().get(self.position..).unwrap_or_default();
         let mut value: i64 = 0;
-        while let Some(byte @ b'0'..=b'9') = self.peek() {
-            match value
-                .checked_mul(10)
-                .and_then(|value| value.checked_add(i64::from(byte.wrapping_sub(b'0'))))
-            {
-                Some(larger) => value = larger,
-                None => return self.long_number(start),
+        let mut length = 0_usize;
+        for byte in rest {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
             }
-            self.advance(1);
+            value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
+            length = length.wrapping_add(1);
         }
-        let is_plain = match self.peek() {
+        let is_plain = match rest.get(length) {
             None => true,
-            Some(byte) => !(byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.' || byte >= 0x80),
+            Some(byte) => !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | 0x80..)),
         };
-        let has_leading_zero = value != 0 && self.text.as_bytes().get(start) == Some(&b'0');
-        if is_plain && !has_leading_zero && self.position > start {
-            return self.take(0, Token::Integer(value));
+        let has_leading_zero = length > 1 && rest.first() == Some(&b'0');
+        if is_plain && !has_leading_zero && length > 0 && length <= MOST_PLAIN_DIGITS {
+            return self.take(length, Token::Integer(value));
         }
-        self.long_number(start)
+        self.long_number(self.position)
     }
 
     /// A number that is more than a few plain digits.

@@ -515,27 +515,31 @@ impl<'a> Parser<'a> {
     }
 
     /// Completes what waits and binds at least as tightly as `level`.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     fn reduce(&mut self, level: Level) {
         while self.pending.last().is_some_and(|pending| pending.level() >= level) {
-            let Some(pending) = self.pop() else { return };
-            match pending {
-                Pending::Binary { operator, at } => self.binary(operator, at),
-                Pending::Unary { operator, at } => self.emit(Instruction::Unary { operator, at }),
-                Pending::Not => self.emit(Instruction::Not),
-                Pending::Comparison { operator, at, last_jump } => {
-                    self.emit(Instruction::Compare { operator, at });
-                    self.land_chain(last_jump);
-                }
-                Pending::And { jump } | Pending::Or { jump } | Pending::Otherwise { jump } => {
-                    let here = self.code_length();
-                    self.land(jump, here);
-                }
-                Pending::Paren { .. }
-                | Pending::List { .. }
-                | Pending::Call(_)
-                | Pending::Condition { .. } => {}
+            self.reduce_last();
+        }
+    }
+
+    fn reduce_last(&mut self) {
+        match self.pop() {
+            Some(Pending::Binary { operator, at }) => self.binary(operator, at),
+            Some(Pending::Unary { operator, at }) => self.emit(Instruction::Unary { operator, at }),
+            Some(Pending::Not) => self.emit(Instruction::Not),
+            Some(Pending::Comparison { operator, at, last_jump }) => {
+                self.emit(Instruction::Compare { operator, at });
+                self.land_chain(last_jump);
             }
+            Some(Pending::And { jump } | Pending::Or { jump } | Pending::Otherwise { jump }) => {
+                let here = self.code_length();
+                self.land(jump, here);
+            }
+            None
+            | Some(
+                Pending::Paren { .. } | Pending::List { .. } | Pending::Call(_) | Pending::Condition { .. },
+            ) => {}
         }
     }
 
