@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench fuzz fmt clean \
+.PHONY: help demo test bench bench-calc fuzz fmt clean \
 	format dependencies lint docs rust-tests client-tests
 
 # rustup's programs, also in a shell that was open before they were installed.
@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := request reply expression differential
 
 help: ## List the commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
 demo: ## Build bidden and see both kinds of work done, through real sockets
 	@setup/prepare demo
@@ -28,6 +28,11 @@ bench: ## Measure bidden beside the old design; writes bench/results.md
 	@setup/prepare bench
 	cargo build --release --locked --bin bidden --bin bench
 	$(TARGET)/release/bench
+
+bench-calc: ## Measure calc beside other evaluators, CPython and NumPy; writes bench/calc/results.md
+	@setup/prepare bench
+	.venv/bin/python -m pip --quiet --disable-pip-version-check install --requirement bench/calc/requirements.txt
+	cargo run --release --locked --package bench-calc
 
 fuzz: ## Fuzz each parser for FUZZ_SECONDS (60)
 	@setup/prepare fuzz

@@ -138,7 +138,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn skip_space(&mut self) -> Result<(), Error> {
-        if !self.has_begun {
+        if self.token == Token::End {
             self.skip_start_of_text()?;
         }
         while let Some(byte) = self.peek() {
