@@ -9,6 +9,7 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import unittest
@@ -321,6 +322,26 @@ def random_frame(dice):
 
 def random_bytes(dice, limit):
     return bytes(dice.choices(range(256), k=dice.randrange(limit)))
+
+
+class DocumentTest(ClientTest):
+    """The Python of the documents, run as it stands there but for the port."""
+
+    DOCUMENTS = ("README.md", "docs/protocol.md")
+
+    def test_the_examples_run(self):
+        examples = 0
+        for document in self.DOCUMENTS:
+            text = (ROOT / document).read_text()
+            for example in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+                with self.subTest(document=document, example=examples):
+                    program = example.replace(OLD_ENDPOINT, self.server.endpoint)
+                    done = subprocess.run(
+                        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+                    )
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                examples += 1
+        self.assertGreaterEqual(examples, 2)
 
 
 if __name__ == "__main__":

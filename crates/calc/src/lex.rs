@@ -226,7 +226,7 @@ impl<'a> Lexer<'a> {
         };
         let next = self.peek_at(1);
         match byte {
-            b' ' | b'\t' | 0x0c | b'#' | b'\n' | b'\r' | b'\\' => return self.token_behind_space(),
+            b' ' | b'\t' | 0x0c | b'#' | b'\n' | b'\r' | b'\\' => self.token_behind_space(),
             b'0'..=b'9' => self.number(),
             b'.' if next.is_some_and(|next| next.is_ascii_digit()) => self.number(),
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => self.word(),
