@@ -79,9 +79,14 @@ fn what_does_not_fit_is_refused_and_the_server_lives_on() {
                 json!({"columns": ["x"]}),
                 vec![],
                 "invalid_request",
-                "0 frames follow the request, which names 1",
+                "frames behind the request: 0; columns that it names: 1",
             ),
-            (json!({}), vec![two()], "invalid_request", "1 frames follow the request, which names 0"),
+            (
+                json!({}),
+                vec![two()],
+                "invalid_request",
+                "frames behind the request: 1; columns that it names: 0",
+            ),
             (
                 json!({"columns": ["x"]}),
                 vec![Bytes::from_static(b"1234567")],

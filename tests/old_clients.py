@@ -232,7 +232,11 @@ class Dealers(ClientTest):
         }.items():
             reply = self.exchange(socket, *frames)
             self.assertEqual(reply[:-1], prefix, frames)
-            self.assert_refused(json.loads(reply[-1]), "a request is one frame")
+            self.assert_refused(json.loads(reply[-1]), "the request")
+        reply = self.exchange(socket, json.dumps(COMPUTE).encode(), b"12345678")
+        self.assert_refused(json.loads(reply[-1]), "frames behind the request: 1; columns that it names: 0")
+        reply = self.exchange(socket, *(b"x" for _ in range(100)))
+        self.assert_refused(json.loads(reply[-1]), "a request is one frame")
         self.assert_shape(socket, [])
         self.assert_silent(socket)
 

@@ -63,8 +63,8 @@ fn columns<'f>(request: &mut Request<'f>, frames: &'f [Bytes]) -> Result<Vec<Col
         Action::Compute { columns, .. } => std::mem::take(columns),
     };
     if names.len() != frames.len() {
-        let message =
-            format!("{} frames follow the request, which names {} columns", frames.len(), names.len());
+        let (frames, names) = (frames.len(), names.len());
+        let message = format!("frames behind the request: {frames}; columns that it names: {names}");
         return Err(Refusal::open(ErrorCode::InvalidRequest, message));
     }
     if frames.iter().map(Bytes::len).sum::<usize>() > MAX_COLUMN_BYTES {
