@@ -33,7 +33,7 @@ pub enum StartError {
 ///
 /// Its process group is killed when this is dropped, whatever the reason.
 pub(crate) struct Started {
-    child: Child,
+    child: Option<Child>,
     pid: Pid,
     pub(crate) pidfd: OwnedFd,
     pub(crate) stdout: Option<OwnedFd>,
@@ -70,7 +70,7 @@ pub(crate) fn start(plan: &Plan) -> Result<Started, StartError> {
     let stderr = child.stderr.take().map(OwnedFd::from);
     let pid = Pid::from_child(&child);
     match rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK) {
-        Ok(pidfd) => Ok(Started { child, pid, pidfd, stdout, stderr, reaped: false }),
+        Ok(pidfd) => Ok(Started { child: Some(child), pid, pidfd, stdout, stderr, reaped: false }),
         Err(error) => {
             let _ = rustix::process::kill_process_group(pid, Signal::KILL);
             let _ = child.wait();
@@ -94,7 +94,8 @@ impl Started {
     pub(crate) fn reap(mut self) -> io::Result<std::process::ExitStatus> {
         self.signal_group(Signal::KILL);
         self.reaped = true;
-        self.child.wait()
+        let mut child = self.child.take().ok_or_else(|| io::Error::other("the command was reaped twice"))?;
+        child.wait()
     }
 }
 
@@ -103,7 +104,10 @@ impl Drop for Started {
         if !self.reaped {
             self.signal_group(Signal::KILL);
             self.reaped = true;
-            let _ = self.child.wait();
+            // A process in an uninterruptible sleep dies when the kernel lets it; nobody here may wait for that.
+            if let Some(mut child) = self.child.take() {
+                std::thread::spawn(move || child.wait());
+            }
         }
     }
 }
