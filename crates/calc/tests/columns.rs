@@ -386,20 +386,21 @@ fn registers_are_bounded_and_used_again() {
     assert_eq!(evaluate_pair(&deep, &[1.0], &[2.0]).unwrap(), [381.0]);
 }
 
-/// Expressions whose values are the same floats in both languages, where the scalar one has a value.
+/// Expressions whose values are the same floats in both languages, where the scalar one has a value. None looks at the
+/// sign of a zero, which integers lose, and none makes an integer too large to be a float.
 fn agreeing() -> impl Strategy<Value = String> {
     let leaf =
         prop::sample::select(vec!["x", "y", "half", "n", "2", "0.25", "-3", "True"]).prop_map(str::to_owned);
     leaf.prop_recursive(5, 40, 3, |inner| {
         let binary = ["+", "-", "*", "/", "//", "%", "<", "<=", ">", "==", "!=", "and", "or"];
-        let function = ["abs", "floor", "ceil", "sqrt", "exp", "sin", "log1p", "isnan", "float", "not", "-"];
+        let function = ["abs", "sqrt", "exp", "sin", "log1p", "isnan", "float", "not", "-"];
         prop_oneof![
             4 => (inner.clone(), prop::sample::select(binary.to_vec()), inner.clone())
                 .prop_map(|(left, operator, right)| format!("({left} {operator} {right})")),
             2 => (prop::sample::select(function.to_vec()), inner.clone())
                 .prop_map(|(function, argument)| format!("({function}({argument}))")),
             1 => (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("max({a}, {b})")),
-            1 => (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("atan2({a}, {b})")),
+            1 => (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("fmod({a}, {b})")),
             1 => (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| format!("({a} < {b} < {c})")),
             1 => (inner.clone(), inner.clone(), inner).prop_map(|(a, b, c)| format!("({a} if {b} else {c})")),
         ]
@@ -431,7 +432,6 @@ proptest! {
         if let Ok(found) = evaluate_pair(&text, &x, &y) {
             for ((x, y), found) in rows.iter().zip(found) {
                 if let Some(expected) = scalar_value(&text, *x, *y) {
-                    // An integer has no negative zero, and so may lose its sign.
                     prop_assert!(found == expected || expected.is_nan(), "{text} of {x}, {y}: {found}, {expected}");
                 }
             }
