@@ -36,7 +36,9 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<Exit> {
             complain(&explanation(&failure));
             Ok(Exit::from_error(failure.code))
         }
-        Verdict::Computed { .. } => anyhow::bail!("the server answered another request"),
+        Verdict::Computed { .. } | Verdict::Described { .. } => {
+            anyhow::bail!("the server answered another request")
+        }
     }
 }
 
@@ -66,7 +68,9 @@ pub(crate) async fn compute(arguments: Compute) -> anyhow::Result<Exit> {
             }
             Ok(Exit::from_error(failure.code))
         }
-        Verdict::Finished { .. } => anyhow::bail!("the server answered another request"),
+        Verdict::Finished { .. } | Verdict::Described { .. } => {
+            anyhow::bail!("the server answered another request")
+        }
     }
 }
 
@@ -77,7 +81,7 @@ pub(crate) async fn send(arguments: Send) -> anyhow::Result<Exit> {
     print_raw(&answer)
 }
 
-async fn request(server: &Server, action: Action<'_>) -> anyhow::Result<Answer> {
+pub(crate) async fn request(server: &Server, action: Action<'_>) -> anyhow::Result<Answer> {
     let request = Request { id: None, timeout: server.timeout, action };
     Ok(connect(server).await?.request(&request).await?)
 }
@@ -117,13 +121,13 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The reply as it came, on one line; the exit code says the same as it does without `--json`.
-fn print_raw(answer: &Answer) -> anyhow::Result<Exit> {
+pub(crate) fn print_raw(answer: &Answer) -> anyhow::Result<Exit> {
     let mut stdout = io::stdout();
     pass_on(&mut stdout, answer.as_bytes())
         .and_then(|()| stdout.write_all(b"\n"))
         .context("cannot print the reply")?;
     Ok(match answer.reply()?.verdict {
-        Verdict::Computed { .. } => Exit::Success,
+        Verdict::Computed { .. } | Verdict::Described { .. } => Exit::Success,
         Verdict::Finished { end, .. } => Exit::from_end(end),
         Verdict::Failed(failure) => Exit::from_error(failure.code),
     })
@@ -138,7 +142,7 @@ fn print_output(output: &Output<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn explanation(failure: &Failure<'_>) -> String {
+pub(crate) fn explanation(failure: &Failure<'_>) -> String {
     match (&failure.class, failure.retry_after) {
         (Some(class), _) => format!("{class}: {}", failure.message),
         (None, Some(wait)) => format!("{}; try again in {} ms", failure.message, wait.as_millis()),

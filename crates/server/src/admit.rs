@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::authorise::{Authorised, Work};
-use crate::limits::{COMMANDS_AT_ONCE, COMPUTATIONS_WAITING};
+use crate::config::Limits;
 use crate::log::Log;
 use crate::refusal::Refusal;
 
@@ -29,11 +29,11 @@ impl<'f> Admitted<'f> {
 }
 
 impl Gate {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            commands: Arc::new(Semaphore::new(COMMANDS_AT_ONCE)),
-            computations: Arc::new(Semaphore::new(COMPUTATIONS_WAITING)),
+            commands: Arc::new(Semaphore::new(limits.commands_at_once)),
+            computations: Arc::new(Semaphore::new(limits.computations_waiting)),
             workers: Arc::new(Semaphore::new(workers)),
         }
     }
@@ -64,8 +64,8 @@ pub(crate) fn admit<'f>(authorised: Authorised<'f>, gate: &Gate, log: &Log) -> R
     let work = authorised.into_work();
     let permit = match &work {
         Work::Os(_) => Some(take(&gate.commands, "too many commands are running")?),
-        Work::Compute(_) if gate.computations.is_closed() => return Err(stopping()),
-        Work::Compute(_) => None,
+        Work::Compute(_) | Work::Describe(_) if gate.computations.is_closed() => return Err(stopping()),
+        Work::Compute(_) | Work::Describe(_) => None,
     };
     Ok(Admitted { work, permit })
 }

@@ -1,43 +1,46 @@
 //! First stage: who is this?
 //!
-//! The answer comes from the connection that the frame arrived by, never from the frame's content.
+//! The answer comes from the connection that the frame arrived by, never from the frame's content, and it is asked for
+//! every frame: a user who is removed or whose time is over is nobody from the next message on.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use transport::Frame;
+use wire::ErrorCode;
 
 use crate::entry::Entry;
-
-/// Who sends requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum User {
-    /// Whoever can open a plain-text connection from this machine.
-    Local,
-}
-
-impl User {
-    /// The user's name in the policy and in the log.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-        }
-    }
-}
+use crate::policy::{Policy, User};
+use crate::refusal::Refusal;
 
 /// A frame whose sender is known.
 pub(crate) struct Authenticated<'f> {
-    user: User,
+    user: Arc<User>,
     body: Option<&'f [u8]>,
 }
 
 impl<'f> Authenticated<'f> {
-    pub(crate) fn into_parts(self) -> (User, Option<&'f [u8]>) {
+    pub(crate) fn into_parts(self) -> (Arc<User>, Option<&'f [u8]>) {
         (self.user, self.body)
     }
 }
 
-/// Names the sender. A plain-text listener accepts connections from this machine alone, so that everyone who sends a
-/// frame is the user `local`.
-pub(crate) fn authenticate<'f>(frame: &'f Frame, entry: &mut Entry<'f>) -> Authenticated<'f> {
-    let user = User::Local;
-    entry.user = Some(user);
-    Authenticated { user, body: frame.body.as_deref() }
+/// Names the sender, or refuses one whose time is over before anything of the frame is read.
+pub(crate) fn authenticate<'f>(
+    frame: &'f Frame,
+    policy: &Policy,
+    now: Timestamp,
+    entry: &mut Entry<'f>,
+) -> Result<Authenticated<'f>, Refusal> {
+    // A plain-text listener accepts connections from this machine alone.
+    let user = Arc::clone(policy.local());
+    entry.user = Some(Arc::clone(&user));
+    if user.has_expired(now) {
+        return Err(Refusal::closed(
+            ErrorCode::Refused,
+            "nothing is available to you",
+            "the user's time is over (`not_after`)",
+        ));
+    }
+    Ok(Authenticated { user, body: frame.body.as_deref() })
 }

@@ -1,19 +1,22 @@
 //! Second stage: what is asked? The closed schema is `wire`'s; here its verdict becomes a stage of the way.
 
+use std::sync::Arc;
+
 use wire::{ErrorCode, Request, decode_request};
 
-use crate::authenticate::{Authenticated, User};
+use crate::authenticate::Authenticated;
 use crate::entry::{Asked, Entry};
+use crate::policy::User;
 use crate::refusal::Refusal;
 
 /// A request whose sender and meaning are known.
 pub(crate) struct Decoded<'f> {
-    user: User,
+    user: Arc<User>,
     request: Request<'f>,
 }
 
 impl<'f> Decoded<'f> {
-    pub(crate) fn into_parts(self) -> (User, Request<'f>) {
+    pub(crate) fn into_parts(self) -> (Arc<User>, Request<'f>) {
         (self.user, self.request)
     }
 }

@@ -1,18 +1,19 @@
 //! What the log will say of a request, gathered while it goes its way, so that a refusal at any stage leaves as much
 //! in the log as was known by then.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use transport::{Frame, Peer};
 use wire::RequestId;
 
-use crate::authenticate::User;
+use crate::policy::User;
 
 /// The notes on one request.
 pub(crate) struct Entry<'f> {
     pub(crate) arrived: Instant,
     pub(crate) peer: &'f Peer,
-    pub(crate) user: Option<User>,
+    pub(crate) user: Option<Arc<User>>,
     pub(crate) id: Option<RequestId>,
     pub(crate) asked: Asked<'f>,
     pub(crate) job: Option<String>,

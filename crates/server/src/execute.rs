@@ -15,6 +15,8 @@ use crate::service::Service;
 pub(crate) enum Outcome {
     /// The value of an expression, as JSON.
     Value { json: String, type_name: &'static str },
+    /// What the user may do, as JSON.
+    Description { json: String },
     /// The end of a command.
     Ended { output: Output<'static>, end: End },
 }
@@ -30,6 +32,7 @@ pub(crate) async fn execute(
         // Boxed, so that a computation does not carry the room that a command's future takes.
         Work::Os(plan) => Box::pin(command::run(plan, service, entry)).await,
         Work::Compute(computation) => computation::evaluate(computation, service).await,
+        Work::Describe(json) => Ok(Outcome::Description { json }),
     };
     drop(permit);
     result

@@ -2,6 +2,7 @@
 //! stop. The way of one request is `pipeline`, its stages in the order of the modules below.
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod limits;
 pub mod policy;
 
@@ -22,4 +23,4 @@ mod log;
 mod refusal;
 
 pub use log::OpenError as LogError;
-pub use server::{Config, Phase, ServeError, Server, StartError};
+pub use server::{Config, Phase, Reloader, ServeError, Server, StartError};
