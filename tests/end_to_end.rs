@@ -8,4 +8,5 @@ mod served;
 mod commandline;
 mod commands;
 mod documents;
+mod policy;
 mod protocol;
