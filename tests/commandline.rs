@@ -254,7 +254,7 @@ fn help_and_usage_errors_are_told_apart() {
     };
     check(&mut bidden(&["--help"]), 0, "bidden compute '(6 + 4) * 8'", "");
     check(&mut bidden(&["--version"]), 0, "bidden 0.", "");
-    for mode in ["serve", "run", "compute", "send", "demo"] {
+    for mode in ["serve", "run", "compute", "commands", "policy", "send", "demo"] {
         check(&mut bidden(&[mode, "--help"]), 0, "Usage:", "");
     }
     check(&mut bidden(&[]), 125, "", "Start here:");

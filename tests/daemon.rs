@@ -18,10 +18,23 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn start() -> Self {
+        Self::with_arguments(tempfile::tempdir().expect("a directory"), &[])
+    }
+
+    /// Serves what `bidden.toml` in the directory says.
+    pub(crate) fn configured(text: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("bidden.toml");
+        std::fs::write(&path, text).expect("written");
+        Self::with_arguments(directory, &["--config", path.to_str().expect("UTF-8")])
+    }
+
+    fn with_arguments(directory: TempDir, arguments: &[&str]) -> Self {
         let mut child = Command::new(BIDDEN)
             .args(["serve", "--listen", "tcp://127.0.0.1:*", "--log"])
             .arg(directory.path().join("server.log"))
+            .args(arguments)
+            .env_remove("BIDDEN_CONFIG")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -33,6 +46,11 @@ impl Daemon {
         std::thread::spawn(move || lines.for_each(drop));
         let endpoint = first.split_whitespace().find(|word| word.starts_with("tcp://")).expect("an endpoint");
         Self { endpoint: endpoint.to_owned(), child, directory }
+    }
+
+    /// The file of a server that was started with [`Self::configured`].
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.directory.path().join("bidden.toml")
     }
 
     pub(crate) fn log(&self) -> PathBuf {

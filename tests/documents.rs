@@ -52,7 +52,10 @@ fn assert_shown(printed: &str, expected: &str, command: &str) {
 fn the_examples_print_what_the_documents_show() {
     let daemon = Daemon::start();
     let mut examples = 0;
-    for document in ["README.md", "docs/protocol.md", "docs/audit-log.md"] {
+    // The example stands where its document says, as `bidden.toml` in the directory that the shell is in.
+    let here = daemon.log().with_file_name("bidden.toml");
+    std::fs::copy(root().join("examples/bidden.toml"), here).expect("copied");
+    for document in ["README.md", "docs/protocol.md", "docs/audit-log.md", "docs/policy.md"] {
         for block in blocks(&read(document), "console") {
             for example in block.split("$ ").skip(1) {
                 let (command, expected) = example.split_once('\n').expect("a command and its output");

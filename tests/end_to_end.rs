@@ -9,4 +9,5 @@ mod columns;
 mod commandline;
 mod commands;
 mod documents;
+mod policy;
 mod protocol;

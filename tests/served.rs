@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
+use server::config::Limits;
 use server::policy::{Command, Kind, Operand, OptionRule, OptionValue, Policy};
 use server::{Config, Phase, Server};
 use tempfile::TempDir;
@@ -55,6 +56,7 @@ pub(crate) fn with_server<F: Future<Output = ()>>(test: impl FnOnce(Served) -> F
             listen: "tcp://127.0.0.1:0".into(),
             log: directory.path().join("server.log"),
             policy: policy(),
+            limits: Limits::default(),
         };
         let server = Server::bind(config).await.expect("it starts");
         let endpoint = server.endpoint().to_owned();
@@ -79,12 +81,10 @@ pub(crate) async fn receive(connection: &Connection) -> Value {
 fn policy() -> Policy {
     let seconds = OptionValue { kind: Kind::Integer { min: 0, max: 1000 }, default: None };
     let shell = |script: &str| Command {
-        program: "/bin/sh".into(),
-        options: vec![],
         operands: vec![Operand { required: false, ..Operand::required("word", words()) }],
-        separator: false,
         time_limit: Duration::from_secs(20),
         fixed_arguments: vec!["-c".into(), script.into()],
+        ..Command::new("/bin/sh")
     };
     let sleep = Command {
         program: "/bin/sleep".into(),

@@ -1,25 +1,22 @@
 //! bidden's server with a policy that lets `true` run, which no default policy does.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use server::config::Limits;
 use server::policy::{Command, Policy};
 use server::{Config, Phase, Server};
 use tokio::sync::watch;
 
 /// Serves on a free port until it is killed.
 pub(crate) fn serve(log: &Path) -> Result<()> {
-    let command = Command {
-        program: "/bin/true".into(),
-        fixed_arguments: vec![],
-        options: vec![],
-        operands: vec![],
-        separator: false,
-        time_limit: Duration::from_secs(10),
+    let policy = Policy::new([("true".to_owned(), Command::new("/bin/true"))]);
+    let config = Config {
+        listen: "tcp://127.0.0.1:0".to_owned(),
+        log: log.to_owned(),
+        policy,
+        limits: Limits::default(),
     };
-    let policy = Policy::new([("true".to_owned(), command)]);
-    let config = Config { listen: "tcp://127.0.0.1:0".to_owned(), log: log.to_owned(), policy };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let (_wanted, phase) = watch::channel(Phase::Serve);

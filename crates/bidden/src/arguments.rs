@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::columns::Source;
+use crate::columns::ColumnFile;
 
 /// Runs that command or computes that formula on another machine, and nothing else.
 #[derive(Debug, Parser)]
@@ -20,7 +20,7 @@ Start here:
   bidden run ping 127.0.0.1        run an allow-listed command there
   bidden compute '(6 + 4) * 8'     compute an expression there
 
-Exit codes of run, compute and send:
+Exit codes of run, compute, commands and send:
   the remote command's own; 128+n if signal n ended it; 124 out of time;
   126 refused; 1 the expression is wrong or has no value;
   125 anything of bidden's own, such as no server"
@@ -38,6 +38,11 @@ pub(crate) enum Mode {
     Run(Run),
     /// Compute an expression with Python's arithmetic
     Compute(Compute),
+    /// List what the server lets me run, with the rules for arguments
+    Commands(Commands),
+    /// Check, explain and test a configuration
+    #[command(subcommand)]
+    Policy(Policy),
     /// Send a request as it is and print the reply as it is
     Send(Send),
     /// Start a server inside, send it two examples, and show what came back
@@ -47,7 +52,9 @@ pub(crate) enum Mode {
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Without a configuration the server is reachable from this machine only and runs
+The configuration is the file of --config, of $BIDDEN_CONFIG, or
+/etc/bidden/bidden.toml; docs/policy.md explains it. SIGHUP reloads commands and
+users. Without a configuration the server is reachable from this machine only and runs
 a fixed list of harmless commands: date, df, free, hostname, id, ping, ps, uname,
 uptime, whoami.
 
@@ -56,14 +63,81 @@ seconds, answers everyone and exits 0. A second Ctrl-C ends at once what runs.
 
 Examples:
   bidden serve
+  bidden serve --config bidden.toml
   bidden serve --listen 'tcp://127.0.0.1:*' --log /var/log/bidden/server.log")]
 pub(crate) struct Serve {
-    /// Where to listen; port 0 or * takes a free one
-    #[arg(long, value_name = "ENDPOINT", default_value = DEFAULT_ENDPOINT)]
-    pub(crate) listen: String,
-    /// The log: one JSON record a line
-    #[arg(long, value_name = "FILE", default_value = "server.log")]
-    pub(crate) log: PathBuf,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    #[arg(
+        long,
+        value_name = "ENDPOINT",
+        help = "Where to listen, whatever the configuration says; port 0 or * takes a free one [default: tcp://127.0.0.1:5555]"
+    )]
+    pub(crate) listen: Option<String>,
+    /// The log, whatever the configuration says: one JSON record a line [default: server.log]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+}
+
+/// Which configuration, for every mode that needs one.
+#[derive(Args, Debug)]
+pub(crate) struct Source {
+    /// The configuration
+    #[arg(long, value_name = "FILE", env = "BIDDEN_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Say whether a configuration is correct, and if not, where and why
+    #[command(after_help = "The exit code is 0 if it is correct and 1 if it is not.")]
+    Check(PolicyFile),
+    /// Say whether a user may run a command so, by which line, and what would run
+    #[command(after_help = "\
+The exit code is 0 for yes and 126 for no.
+
+Examples:
+  bidden policy explain -- ping -c 3 127.0.0.1
+  bidden policy explain --config bidden.toml --user ann -- ping 127.0.0.1")]
+    Explain(Explain),
+    /// Run the [[tests]] that a configuration holds of itself
+    #[command(after_help = "The exit code is 0 if every test passes and 1 if one fails.")]
+    Test(PolicyFile),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PolicyFile {
+    /// The configuration
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// The user
+    #[arg(long, value_name = "NAME", default_value = "local")]
+    pub(crate) user: String,
+    /// The command's name in the policy
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: String,
+    /// Its parameters
+    #[arg(value_name = "PARAMETER", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) parameters: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  bidden commands
+  bidden commands --json --to tcp://127.0.0.1:5555")]
+pub(crate) struct Commands {
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// Print the reply as JSON instead
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Where and how long, for every mode that asks a server.
@@ -122,8 +196,8 @@ pub(crate) struct Compute {
     pub(crate) variables: Vec<(String, String)>,
     /// A column of numbers for a name: FILE holds raw little-endian doubles, or with :COLUMN is a CSV file with
     /// a column of this heading or number
-    #[arg(long = "column", value_name = "NAME=FILE[:COLUMN]", value_parser = Source::parse)]
-    pub(crate) columns: Vec<Source>,
+    #[arg(long = "column", value_name = "NAME=FILE[:COLUMN]", value_parser = ColumnFile::parse)]
+    pub(crate) columns: Vec<ColumnFile>,
     /// Print a resulting column as raw little-endian doubles instead of a number a line
     #[arg(long, requires = "columns")]
     pub(crate) raw: bool,
@@ -151,7 +225,7 @@ pub(crate) struct Send {
     pub(crate) file: PathBuf,
 }
 
-const DEFAULT_ENDPOINT: &str = "tcp://127.0.0.1:5555";
+pub(crate) const DEFAULT_ENDPOINT: &str = "tcp://127.0.0.1:5555";
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;

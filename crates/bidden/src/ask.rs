@@ -10,7 +10,7 @@ use bytes::Bytes;
 use client::{Action, Answer, Client, Failure, Numbers, Output, Request, Variable, Verdict};
 
 use crate::arguments::{Compute, Run, Send, Server};
-use crate::columns::{self, Source};
+use crate::columns::{self, ColumnFile};
 use crate::exit::Exit;
 use crate::terminal::{complain, inform, is_watched, pass_on};
 
@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<Exit> {
             complain(&explanation(&failure));
             Ok(Exit::from_error(failure.code))
         }
-        Verdict::Computed { .. } | Verdict::Column { .. } => {
+        Verdict::Computed { .. } | Verdict::Column { .. } | Verdict::Described { .. } => {
             anyhow::bail!("the server answered another request")
         }
     }
@@ -53,7 +53,7 @@ pub(crate) async fn compute(arguments: Compute) -> anyhow::Result<Exit> {
         columns: arguments.columns.iter().map(|column| column.name.as_str().into()).collect(),
         numbers: if arguments.strict { Numbers::Strict } else { Numbers::Python },
     };
-    let columns = arguments.columns.iter().map(Source::read).collect::<anyhow::Result<_>>()?;
+    let columns = arguments.columns.iter().map(ColumnFile::read).collect::<anyhow::Result<_>>()?;
     let answer = request(&arguments.server, action, columns).await?;
     if arguments.json {
         return print_raw(&answer);
@@ -75,7 +75,9 @@ pub(crate) async fn compute(arguments: Compute) -> anyhow::Result<Exit> {
             }
             Ok(Exit::from_error(failure.code))
         }
-        Verdict::Finished { .. } => anyhow::bail!("the server answered another request"),
+        Verdict::Finished { .. } | Verdict::Described { .. } => {
+            anyhow::bail!("the server answered another request")
+        }
     }
 }
 
@@ -97,7 +99,11 @@ fn list_functions() -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-async fn request(server: &Server, action: Action<'_>, columns: Vec<Bytes>) -> anyhow::Result<Answer> {
+pub(crate) async fn request(
+    server: &Server,
+    action: Action<'_>,
+    columns: Vec<Bytes>,
+) -> anyhow::Result<Answer> {
     let request = Request { id: None, timeout: server.timeout, action };
     Ok(connect(server).await?.request(&request, columns).await?)
 }
@@ -137,13 +143,13 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The reply as it came, on one line; the exit code says the same as it does without `--json`.
-fn print_raw(answer: &Answer) -> anyhow::Result<Exit> {
+pub(crate) fn print_raw(answer: &Answer) -> anyhow::Result<Exit> {
     let mut stdout = io::stdout();
     pass_on(&mut stdout, answer.as_bytes())
         .and_then(|()| stdout.write_all(b"\n"))
         .context("cannot print the reply")?;
     Ok(match answer.reply()?.verdict {
-        Verdict::Computed { .. } | Verdict::Column { .. } => Exit::Success,
+        Verdict::Computed { .. } | Verdict::Column { .. } | Verdict::Described { .. } => Exit::Success,
         Verdict::Finished { end, .. } => Exit::from_end(end),
         Verdict::Failed(failure) => Exit::from_error(failure.code),
     })
@@ -158,7 +164,7 @@ fn print_output(output: &Output<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn explanation(failure: &Failure<'_>) -> String {
+pub(crate) fn explanation(failure: &Failure<'_>) -> String {
     match (&failure.class, failure.retry_after) {
         (Some(class), _) => format!("{class}: {}", failure.message),
         (None, Some(wait)) => format!("{}; try again in {} ms", failure.message, wait.as_millis()),

@@ -8,14 +8,14 @@ use bytes::Bytes;
 
 /// `NAME=FILE` or `NAME=FILE:COLUMN` of the command line.
 #[derive(Clone, Debug)]
-pub(crate) struct Source {
+pub(crate) struct ColumnFile {
     pub(crate) name: String,
     file: PathBuf,
     /// The column's heading or its number from 1, for a CSV file.
     column: Option<String>,
 }
 
-impl Source {
+impl ColumnFile {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (name, place) =
             text.split_once('=').ok_or("write it as NAME=FILE, or NAME=FILE:COLUMN for a CSV file")?;

@@ -4,6 +4,7 @@ use std::io;
 
 use anyhow::Context as _;
 use client::{Action, Client, Request, Verdict};
+use server::config::Limits;
 use server::policy::Policy;
 use server::{Config, Phase, Server};
 use tokio::sync::watch;
@@ -15,8 +16,12 @@ pub(crate) async fn demo() -> anyhow::Result<Exit> {
     let directory = std::env::temp_dir().join(format!("bidden-demo-{}", std::process::id()));
     std::fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
     let log = directory.join("server.log");
-    let config =
-        Config { listen: "tcp://127.0.0.1:*".to_owned(), log: log.clone(), policy: Policy::builtin() };
+    let config = Config {
+        listen: "tcp://127.0.0.1:*".to_owned(),
+        log: log.clone(),
+        policy: Policy::builtin(),
+        limits: Limits::default(),
+    };
     let server = Server::bind(config).await?;
     let endpoint = server.endpoint().to_owned();
     show(&format!("server   {endpoint}\n"))?;
@@ -42,7 +47,7 @@ async fn show_both(endpoint: &str) -> anyhow::Result<bool> {
         show(&format!("\nrequest  {}\n", String::from_utf8_lossy(&request.encode())))?;
         let answer = client.request(&request, vec![]).await?;
         let text = match answer.reply()?.verdict {
-            Verdict::Computed { json, .. } => json.into_owned().into_bytes(),
+            Verdict::Computed { json, .. } | Verdict::Described { json } => json.into_owned().into_bytes(),
             Verdict::Column { rows } => format!("{rows} rows").into_bytes(),
             Verdict::Finished { output, end } => {
                 all_succeeded &= Exit::from_end(end) == Exit::Success;

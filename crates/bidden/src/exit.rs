@@ -15,6 +15,8 @@ pub(crate) enum Exit {
     Signal(u8),
     /// 1: the expression is wrong or has no value.
     NoValue,
+    /// 1: the policy is wrong, or does not do what its tests expect.
+    WrongPolicy,
     /// 124: the time was over.
     TimedOut,
     /// 125: anything of bidden's own, such as no server.
@@ -55,7 +57,7 @@ impl From<Exit> for ExitCode {
             Exit::Success => 0,
             Exit::Remote(code) => code,
             Exit::Signal(signal) => signal.saturating_add(128),
-            Exit::NoValue => 1,
+            Exit::NoValue | Exit::WrongPolicy => 1,
             Exit::TimedOut => 124,
             Exit::Own => 125,
             Exit::Refused => 126,

@@ -5,8 +5,10 @@
 mod arguments;
 mod ask;
 mod columns;
+mod commands;
 mod demo;
 mod exit;
+mod policy;
 mod serve;
 mod terminal;
 
@@ -47,6 +49,8 @@ async fn dispatch(mode: Mode) -> anyhow::Result<Exit> {
         Mode::Serve(arguments) => serve::serve(arguments).await,
         Mode::Run(arguments) => ask::run(arguments).await,
         Mode::Compute(arguments) => ask::compute(arguments).await,
+        Mode::Commands(arguments) => commands::commands(arguments).await,
+        Mode::Policy(arguments) => policy::policy(arguments),
         Mode::Send(arguments) => ask::send(arguments).await,
         Mode::Demo => demo::demo().await,
     }

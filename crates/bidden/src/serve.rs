@@ -1,31 +1,52 @@
-//! `bidden serve`: a server in the foreground, stopped by signals.
+//! `bidden serve`: a server in the foreground, stopped and reloaded by signals.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use server::policy::Policy;
-use server::{Config, Phase, Server};
-use tokio::signal::unix::{SignalKind, signal};
+use server::config::Configuration;
+use server::{Config, Phase, Reloader, Server};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::arguments;
+use crate::arguments::{self, DEFAULT_ENDPOINT};
 use crate::exit::Exit;
-use crate::terminal::inform;
+use crate::policy::load;
+use crate::terminal::{complain, inform};
+
+const DEFAULT_LOG: &str = "server.log";
 
 pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     let (wanted, phase) = watch::channel(Phase::Serve);
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
-    let log = absolute(&arguments.log);
-    let config = Config { listen: arguments.listen, log: arguments.log, policy: Policy::builtin() };
+    let (path, configuration) = load(&arguments.source)?;
+    let log = arguments.log.or_else(|| configuration.log.clone()).unwrap_or_else(|| DEFAULT_LOG.into());
+    let config = Config {
+        listen: arguments
+            .listen
+            .or_else(|| configuration.listen.clone())
+            .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned()),
+        log: log.clone(),
+        policy: configuration.policy.clone(),
+        limits: configuration.limits,
+    };
+    let mut hangup = Hangup::watch(path.as_deref())?;
     let server = Server::bind(config).await?;
     inform(&format!(
-        "bidden {} listens on {} (plain text, for this machine only)\nlog: {}\nCtrl-C stops it",
+        "bidden {} listens on {} (plain text, for this machine only)\npolicy: {}\nlog: {}\nCtrl-C stops it",
         env!("CARGO_PKG_VERSION"),
         server.endpoint(),
-        log.display(),
+        path.as_deref().map_or_else(|| "built in".to_owned(), |path| absolute(path).display().to_string()),
+        absolute(&log).display(),
     ));
-    let signals = async {
+    let reloader = server.reloader();
+    let reloads = async {
+        loop {
+            let path = hangup.next().await;
+            reload(path, &configuration, &reloader);
+        }
+    };
+    let stops = async {
         for phase in [Phase::Drain, Phase::End] {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -41,10 +62,47 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     };
     tokio::select! {
         ended = server.serve(phase) => ended?,
-        () = signals => {}
+        () = stops => {}
+        () = reloads => {}
     }
     inform("bidden: stopped");
     Ok(Exit::Success)
+}
+
+/// SIGHUP, where there is a file to reload. Without one it ends the server, as when its terminal is closed.
+struct Hangup<'p>(Option<(Signal, &'p Path)>);
+
+impl<'p> Hangup<'p> {
+    fn watch(path: Option<&'p Path>) -> anyhow::Result<Self> {
+        let watch = |path| signal(SignalKind::hangup()).map(|signal| (signal, path));
+        Ok(Self(path.map(watch).transpose().context("cannot watch for SIGHUP")?))
+    }
+
+    async fn next(&mut self) -> &'p Path {
+        let Some((signal, path)) = &mut self.0 else { return std::future::pending().await };
+        match signal.recv().await {
+            Some(()) => path,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Takes commands and users of the file as a whole, or keeps the ones there are and says why.
+fn reload(path: &Path, started_with: &Configuration, reloader: &Reloader) {
+    match Configuration::read(path) {
+        Ok(configuration) => {
+            let settled = |read: &Configuration| (read.listen.clone(), read.log.clone(), read.limits);
+            if settled(&configuration) != settled(started_with) {
+                inform("bidden: listeners, log and limits stay as they are until the next start");
+            }
+            reloader.load(configuration.policy);
+            inform(&format!("bidden: commands and users are those of {} now", path.display()));
+        }
+        Err(error) => {
+            reloader.refuse(&error.to_string());
+            complain(&format!("the configuration is not taken, the one before stays:\n{error}"));
+        }
+    }
 }
 
 fn absolute(path: &Path) -> PathBuf {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::authorise::{Authorised, Work};
-use crate::limits::{COLUMN_BYTES_AT_ONCE, COMMANDS_AT_ONCE, COMPUTATIONS_WAITING};
+use crate::config::Limits;
+use crate::limits::COLUMN_BYTES_AT_ONCE;
 use crate::log::Log;
 use crate::refusal::Refusal;
 
@@ -32,11 +33,11 @@ impl<'f> Admitted<'f> {
 }
 
 impl Gate {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            commands: Arc::new(Semaphore::new(COMMANDS_AT_ONCE)),
-            computations: Arc::new(Semaphore::new(COMPUTATIONS_WAITING)),
+            commands: Arc::new(Semaphore::new(limits.commands_at_once)),
+            computations: Arc::new(Semaphore::new(limits.computations_waiting)),
             workers: Arc::new(Semaphore::new(workers)),
             column_kib: Arc::new(Semaphore::new(COLUMN_BYTES_AT_ONCE / KIB)),
         }
@@ -76,8 +77,8 @@ pub(crate) fn admit<'f>(authorised: Authorised<'f>, gate: &Gate, log: &Log) -> R
     let work = authorised.into_work();
     let permit = match &work {
         Work::Os(_) => Some(take(&gate.commands, "too many commands are running")?),
-        Work::Compute(_) if gate.computations.is_closed() => return Err(stopping()),
-        Work::Compute(_) => None,
+        Work::Compute(_) | Work::Describe(_) if gate.computations.is_closed() => return Err(stopping()),
+        Work::Compute(_) | Work::Describe(_) => None,
     };
     Ok(Admitted { work, permit })
 }

@@ -1,28 +1,46 @@
 //! First stage: who is this?
 //!
-//! The answer comes from the connection that the frame arrived by, never from the frame's content.
+//! The answer comes from the connection that the frame arrived by, never from the frame's content, and it is asked for
+//! every frame: a user who is removed or whose time is over is nobody from the next message on.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use transport::Frame;
+use wire::ErrorCode;
 
 use crate::entry::Entry;
-use crate::user::User;
+use crate::policy::{Policy, User};
+use crate::refusal::Refusal;
 
 /// A frame whose sender is known.
 pub(crate) struct Authenticated<'f> {
-    user: User,
+    user: Arc<User>,
     frame: &'f Frame,
 }
 
 impl<'f> Authenticated<'f> {
-    pub(crate) fn into_parts(self) -> (User, &'f Frame) {
+    pub(crate) fn into_parts(self) -> (Arc<User>, &'f Frame) {
         (self.user, self.frame)
     }
 }
 
-/// Names the sender. A plain-text listener accepts connections from this machine alone, so that everyone who sends a
-/// frame is the user `local`.
-pub(crate) fn authenticate<'f>(frame: &'f Frame, entry: &mut Entry<'f>) -> Authenticated<'f> {
-    let user = User::Local;
-    entry.user = Some(user);
-    Authenticated { user, frame }
+/// Names the sender, or refuses one whose time is over before anything of the frame is read.
+pub(crate) fn authenticate<'f>(
+    frame: &'f Frame,
+    policy: &Policy,
+    now: Timestamp,
+    entry: &mut Entry<'f>,
+) -> Result<Authenticated<'f>, Refusal> {
+    // A plain-text listener accepts connections from this machine alone.
+    let user = Arc::clone(policy.local());
+    entry.user = Some(Arc::clone(&user));
+    if user.has_expired(now) {
+        return Err(Refusal::closed(
+            ErrorCode::Refused,
+            "nothing is available to you",
+            "the user's time is over (`not_after`)",
+        ));
+    }
+    Ok(Authenticated { user, frame })
 }

@@ -10,9 +10,8 @@ use wire::{Action, ErrorCode, Numbers, Variable};
 
 use crate::decode::{Column, Decoded};
 use crate::limits::MAX_OUTPUT_BYTES;
-use crate::policy::Policy;
+use crate::policy::{Denied, Permitted, Policy, Right};
 use crate::refusal::Refusal;
-use crate::user::User;
 
 /// Work that its user may have done.
 pub(crate) struct Authorised<'f> {
@@ -25,6 +24,8 @@ pub(crate) enum Work<'f> {
     Os(Plan),
     /// Evaluate an expression.
     Compute(Computation<'f>),
+    /// Say what the user may do: the JSON that says it.
+    Describe(String),
 }
 
 /// An expression with what it needs.
@@ -42,29 +43,45 @@ impl<'f> Authorised<'f> {
     }
 }
 
-/// Holds the request against the policy. The parameters of a command are looked at only when the user may run it.
+/// Holds the request against the policy, which is asked exactly once.
 pub(crate) fn authorise<'f>(decoded: Decoded<'f>, policy: &Policy) -> Result<Authorised<'f>, Refusal> {
     let (user, request, columns) = decoded.into_parts();
     let timeout = request.timeout;
     let work = match request.action {
         Action::Os { command_name, parameters } => {
-            let User::Local = user;
-            let command = policy
-                .command(&command_name)
-                .ok_or_else(|| Refusal::refused("no such command in the policy"))?;
-            let arguments = command
-                .arguments(&parameters)
-                .map_err(|error| Refusal::open(ErrorCode::InvalidParameters, error.to_string()))?;
-            Work::Os(Plan {
-                program: command.program.clone(),
-                arguments,
-                time_limit: timeout.map_or(command.time_limit, |timeout| timeout.min(command.time_limit)),
-                output_limit: MAX_OUTPUT_BYTES,
-            })
+            let permitted = policy.decide_command(&user, &command_name, &parameters);
+            Work::Os(plan(permitted.map_err(denied)?, timeout)?)
         }
         Action::Compute { expression, variables, numbers, columns: _ } => {
+            policy.decide_right(&user, Right::Compute).map_err(denied)?;
             Work::Compute(Computation { expression, variables, columns, numbers, timeout })
         }
+        // Everyone may know what he may do.
+        Action::Describe => Work::Describe(policy.describe(&user)),
     };
     Ok(Authorised { work })
+}
+
+/// What to start. A program that is gone is found missing here, before a client could tell it from a forbidden one.
+fn plan(permitted: Permitted<'_>, timeout: Option<Duration>) -> Result<Plan, Refusal> {
+    let Permitted { command, arguments, .. } = permitted;
+    let executable = rustix::fs::access(&command.program, rustix::fs::Access::EXEC_OK);
+    executable.map_err(|error| Refusal::refused(format!("the program cannot be executed: {error}")))?;
+    Ok(Plan {
+        program: command.program.clone(),
+        arguments,
+        time_limit: timeout.map_or(command.time_limit, |timeout| timeout.min(command.time_limit)),
+        output_limit: MAX_OUTPUT_BYTES,
+    })
+}
+
+/// The client learns what is wrong with the parameters of a command that it may run, and nothing else.
+fn denied(denied: Denied) -> Refusal {
+    match denied {
+        Denied::NoSuchCommand | Denied::NotTheUsers { .. } => Refusal::refused(denied.to_string()),
+        Denied::NoRight { right: Right::Compute, .. } => {
+            Refusal::closed(ErrorCode::Refused, "computations are not available to you", denied.to_string())
+        }
+        Denied::Parameters(error) => Refusal::open(ErrorCode::InvalidParameters, error.to_string()),
+    }
 }

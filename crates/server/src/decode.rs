@@ -2,6 +2,7 @@
 //! frames after the first become the columns that the request names.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use wire::limits::MAX_COLUMN_BYTES;
@@ -9,12 +10,12 @@ use wire::{Action, ErrorCode, Request, decode_request};
 
 use crate::authenticate::Authenticated;
 use crate::entry::{Asked, Entry};
+use crate::policy::User;
 use crate::refusal::Refusal;
-use crate::user::User;
 
 /// A request whose sender and meaning are known.
 pub(crate) struct Decoded<'f> {
-    user: User,
+    user: Arc<User>,
     request: Request<'f>,
     columns: Vec<Column<'f>>,
 }
@@ -26,7 +27,7 @@ pub(crate) struct Column<'f> {
 }
 
 impl<'f> Decoded<'f> {
-    pub(crate) fn into_parts(self) -> (User, Request<'f>, Vec<Column<'f>>) {
+    pub(crate) fn into_parts(self) -> (Arc<User>, Request<'f>, Vec<Column<'f>>) {
         (self.user, self.request, self.columns)
     }
 }
@@ -59,7 +60,7 @@ pub(crate) fn decode<'f>(
 
 fn columns<'f>(request: &mut Request<'f>, frames: &'f [Bytes]) -> Result<Vec<Column<'f>>, Refusal> {
     let names = match &mut request.action {
-        Action::Os { .. } => Vec::new(),
+        Action::Os { .. } | Action::Describe => Vec::new(),
         Action::Compute { columns, .. } => std::mem::take(columns),
     };
     if names.len() != frames.len() {

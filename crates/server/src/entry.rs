@@ -1,6 +1,7 @@
 //! What the log will say of a request, gathered while it goes its way, so that a refusal at any stage leaves as much
 //! in the log as was known by then.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use transport::{Frame, Peer};
@@ -8,13 +9,13 @@ use wire::RequestId;
 
 use crate::limits::MAX_LOGGED_EXCERPT_BYTES;
 use crate::log::Line;
-use crate::user::User;
+use crate::policy::User;
 
 /// The notes on one request.
 pub(crate) struct Entry<'f> {
     pub(crate) arrived: Instant,
     pub(crate) peer: &'f Peer,
-    pub(crate) user: Option<User>,
+    pub(crate) user: Option<Arc<User>>,
     pub(crate) id: Option<RequestId>,
     pub(crate) asked: Asked<'f>,
     pub(crate) job: Option<String>,
@@ -38,8 +39,8 @@ impl<'f> Entry<'f> {
 
     /// Writes who asked for what.
     pub(crate) fn write(&self, line: &mut Line<'_>) {
-        if let Some(user) = self.user {
-            line.text("user", user.name());
+        if let Some(user) = &self.user {
+            line.text("user", &user.name);
         }
         if let Some(address) = self.peer.address() {
             line.address("peer", address);

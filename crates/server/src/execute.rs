@@ -24,6 +24,7 @@ pub(crate) async fn execute(
         // Boxed, so that a computation does not carry the room that a command's future takes.
         Work::Os(plan) => Box::pin(command::run(plan, service, entry)).await,
         Work::Compute(computation) => computation::evaluate(computation, service).await,
+        Work::Describe(json) => Ok(Outcome::Description { json }),
     };
     drop(permit);
     result

@@ -2,6 +2,7 @@
 //! stop. The way of one request is `pipeline`, its stages in the order of the modules below.
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod limits;
 pub mod policy;
 
@@ -21,8 +22,7 @@ mod entry;
 mod log;
 mod outcome;
 mod refusal;
-mod user;
 
 pub use log::OpenError as LogError;
-pub use server::{Config, ServeError, Server, StartError};
+pub use server::{Config, Reloader, ServeError, Server, StartError};
 pub use service::Phase;

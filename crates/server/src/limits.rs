@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
+/// Longest configuration, in bytes.
+pub const MAX_CONFIGURATION_BYTES: u64 = 512 * 1024;
+
 /// Commands that run at once. One more is answered `busy`.
 pub const COMMANDS_AT_ONCE: usize = 128;
+
+/// The most that `commands_at_once` can be set to.
+pub const MAX_COMMANDS_AT_ONCE: usize = 1024;
 
 /// Computations that wait for a worker because they are too long for the server's loop. One more is answered `busy`.
 pub const COMPUTATIONS_WAITING: usize = 256;
@@ -11,6 +17,11 @@ pub const COMPUTATIONS_WAITING: usize = 256;
 /// Bytes of columns, as they came, that are being computed at once or whose result has not left yet. More is answered
 /// `busy`.
 pub const COLUMN_BYTES_AT_ONCE: usize = 256 * 1024 * 1024;
+/// The most that `computations_waiting` can be set to.
+pub const MAX_COMPUTATIONS_WAITING: usize = 4096;
+
+/// How long a command may run whose rule says nothing else.
+pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a client that was told `busy` should wait before it asks again.
 pub const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -29,3 +40,6 @@ pub const MAX_LOG_LINE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// At the end of the server: time for running commands to end by themselves.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// The most that `shutdown_grace` can be set to.
+pub const MAX_SHUTDOWN_GRACE: Duration = Duration::from_mins(10);

@@ -22,9 +22,13 @@ pub(crate) async fn pipeline(service: &Service, frame: Frame) -> Recorded {
 }
 
 async fn fulfil<'f>(service: &Service, frame: &'f Frame, entry: &mut Entry<'f>) -> Result<Outcome, Refusal> {
-    let authenticated = authenticate(frame, entry);
+    let policy = service.policy();
+    let authenticated = authenticate(frame, &policy, service.now(), entry)?;
     let decoded = decode(authenticated, entry)?;
-    let authorised = authorise(decoded, &service.policy)?;
+    let authorised = authorise(decoded, &policy)?;
     let admitted = admit(authorised, &service.gate, &service.log)?;
     execute(admitted, service, entry).await
 }
+
+#[cfg(test)]
+mod tests;

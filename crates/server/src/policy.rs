@@ -1,26 +1,46 @@
-//! What may run: a closed table of commands, each with rules for its arguments.
+//! What may run and for whom: a closed table of commands, each with rules for its arguments, and the users.
 //!
-//! Nothing that is not named passes; a command without rules takes no arguments.
+//! Nothing that is not named passes; a command without rules takes no arguments, a user without roles runs nothing.
 
 mod builtin;
+mod decide;
+mod describe;
 mod rule;
+mod user;
 mod value;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-pub use rule::{InvalidParameters, Operand, OptionRule, OptionValue};
-pub use value::Kind;
+use wire::PublicKey;
 
-/// The commands of this server by name.
-#[derive(Clone, Debug, Default)]
+#[cfg(test)]
+pub(crate) use decide::QUESTIONS;
+pub use decide::{Denied, Permitted};
+pub use rule::{InvalidParameters, Operand, OptionRule, OptionValue};
+pub use user::{Grant, Right, User};
+pub use value::{InvalidPattern, InvalidRoot, Kind, Pattern, Root};
+
+pub(crate) use value::{is_invisible, is_name};
+
+use crate::limits::DEFAULT_TIME_LIMIT;
+
+/// The user of plain-text connections from this machine.
+pub const LOCAL: &str = "local";
+
+/// The commands and the users of this server. It is never changed, only replaced as a whole.
+#[derive(Clone, Debug)]
 pub struct Policy {
     commands: BTreeMap<String, Command>,
+    users: BTreeMap<String, Arc<User>>,
+    keys: BTreeMap<PublicKey, Arc<User>>,
+    local: Arc<User>,
 }
 
 /// An allow-listed program with the arguments that it may be given.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Command {
     /// Absolute path of the program.
     pub program: PathBuf,
@@ -34,12 +54,49 @@ pub struct Command {
     pub separator: bool,
     /// How long the command may run.
     pub time_limit: Duration,
+    /// Where the configuration names it, for a command that comes from one.
+    pub line: Option<u32>,
+}
+
+impl Command {
+    /// A program that takes no arguments.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            fixed_arguments: vec![],
+            options: vec![],
+            operands: vec![],
+            separator: false,
+            time_limit: DEFAULT_TIME_LIMIT,
+            line: None,
+        }
+    }
 }
 
 impl Policy {
-    /// A policy of these commands and no others.
+    /// A policy of these commands and no others, with the one user `local`, who may run all of them and compute.
     pub fn new(commands: impl IntoIterator<Item = (String, Command)>) -> Self {
-        Self { commands: commands.into_iter().collect() }
+        Self::with_users(commands.into_iter().collect(), vec![])
+    }
+
+    /// A policy of these commands and users, each with the key that he is known by. Where none of them is `local`,
+    /// that user is added, and may do everything.
+    pub(crate) fn with_users(
+        commands: BTreeMap<String, Command>,
+        given: Vec<(User, Option<PublicKey>)>,
+    ) -> Self {
+        let mut users = BTreeMap::new();
+        let mut keys = BTreeMap::new();
+        for (user, key) in given {
+            let user = Arc::new(user);
+            if let Some(key) = key {
+                keys.insert(key, Arc::clone(&user));
+            }
+            users.insert(user.name.clone(), user);
+        }
+        let everything = || Arc::new(User::who_may_do_everything(LOCAL, commands.keys()));
+        let local = Arc::clone(users.entry(LOCAL.to_owned()).or_insert_with(everything));
+        Self { commands, users, keys, local }
     }
 
     /// The harmless commands that a server without a configuration runs: none of them reads a file that the client
@@ -48,7 +105,28 @@ impl Policy {
         Self::new(builtin::commands())
     }
 
-    pub(crate) fn command(&self, name: &str) -> Option<&Command> {
-        self.commands.get(name)
+    /// The user of plain-text connections from this machine.
+    pub fn local(&self) -> &Arc<User> {
+        &self.local
+    }
+
+    /// The user whom this key belongs to. Whoever calls this must have seen proof of the secret key.
+    pub fn user_of_key(&self, key: &PublicKey) -> Option<&Arc<User>> {
+        self.keys.get(key)
+    }
+
+    /// The user with this name, for questions that an operator asks; never for a client's request.
+    pub fn user_named(&self, name: &str) -> Option<&Arc<User>> {
+        self.users.get(name)
+    }
+
+    /// The commands by name.
+    pub fn commands(&self) -> &BTreeMap<String, Command> {
+        &self.commands
+    }
+
+    /// The users by name.
+    pub fn users(&self) -> &BTreeMap<String, Arc<User>> {
+        &self.users
     }
 }

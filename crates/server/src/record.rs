@@ -54,6 +54,7 @@ pub(crate) fn record(
         Ok(Outcome::Value { json, type_name }) => {
             (Verdict::Computed { json: json.into(), type_name: type_name.into() }, None)
         }
+        Ok(Outcome::Description { json }) => (Verdict::Described { json: json.into() }, None),
         Ok(Outcome::Ended { output, end }) => (Verdict::Finished { output, end }, None),
         Err(Refusal { failure, reason }) => (Verdict::Failed(*failure), reason),
     };
@@ -97,7 +98,7 @@ fn shortened<'r>(reply: &'r Reply<'_>) -> Option<(Reply<'r>, u64)> {
     let output = match &reply.verdict {
         Verdict::Finished { output, .. } => output,
         Verdict::Failed(failure) => failure.output.as_ref()?,
-        Verdict::Computed { .. } | Verdict::Column { .. } => return None,
+        Verdict::Computed { .. } | Verdict::Column { .. } | Verdict::Described { .. } => return None,
     };
     let longest = output.stdout.len().max(output.stderr.len());
     if longest <= MAX_LOGGED_OUTPUT_BYTES {
@@ -108,7 +109,7 @@ fn shortened<'r>(reply: &'r Reply<'_>) -> Option<(Reply<'r>, u64)> {
     let verdict = match &reply.verdict {
         Verdict::Finished { end, .. } => Verdict::Finished { output: short, end: *end },
         Verdict::Failed(failure) => Verdict::Failed(wire::Failure { output: Some(short), ..failure.clone() }),
-        Verdict::Computed { .. } | Verdict::Column { .. } => return None,
+        Verdict::Computed { .. } | Verdict::Column { .. } | Verdict::Described { .. } => return None,
     };
     Some((Reply { verdict, ..reply.clone() }, bytes))
 }

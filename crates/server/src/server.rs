@@ -1,6 +1,7 @@
 //! The server's life: it opens its log and its socket, takes frames, sends what is recorded, and stops in order.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -8,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use transport::{Frame, ListenError, Listener};
 
-use crate::limits::SHUTDOWN_GRACE;
+use crate::config::Limits;
 use crate::log::{Log, OpenError};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
@@ -22,14 +23,44 @@ pub struct Config {
     pub listen: String,
     /// The log's file.
     pub log: PathBuf,
-    /// What may run.
+    /// What may run, and for whom.
     pub policy: Policy,
+    /// The limits of this installation.
+    pub limits: Limits,
 }
 
 /// A server that is ready to answer.
 pub struct Server {
     listener: Listener,
-    service: Service,
+    service: Rc<Service>,
+}
+
+/// The way to give a running server another policy. What runs keeps the permission that it started with; the next
+/// message of every user is held against the new policy, on connections that are open already too.
+pub struct Reloader(Rc<Service>);
+
+impl Reloader {
+    /// Puts a policy in the place of the one before, as a whole.
+    pub fn load(&self, policy: Policy) {
+        let (commands, users) = (policy.commands().len(), policy.users().len());
+        self.0.replace_policy(policy);
+        self.0.log.append(|line| {
+            line.text("event", "policy_reloaded");
+            line.number("commands", commands as u64);
+            line.number("users", users as u64);
+        });
+        // A log that cannot be written has said so, and keeps the record until it can.
+        let _ = self.0.log.commit();
+    }
+
+    /// Notes that a policy was not taken, and why. The one before stays.
+    pub fn refuse(&self, reason: &str) {
+        self.0.log.append(|line| {
+            line.text("event", "policy_refused");
+            line.text("reason", reason);
+        });
+        let _ = self.0.log.commit();
+    }
 }
 
 /// Why a server did not start.
@@ -74,7 +105,7 @@ impl Server {
             }
         });
         log.commit().map_err(|_| StartError::FirstRecord)?;
-        Ok(Self { listener, service: Service::new(config.policy, log) })
+        Ok(Self { listener, service: Rc::new(Service::new(config.policy, config.limits, log)) })
     }
 
     /// Where it listens, with the real port.
@@ -82,8 +113,13 @@ impl Server {
         self.listener.endpoint()
     }
 
+    /// The way to give it another policy while it serves.
+    pub fn reloader(&self) -> Reloader {
+        Reloader(Rc::clone(&self.service))
+    }
+
     /// Answers requests until `wanted` leaves [`Phase::Serve`], and then stops in order: no new work, everything that
-    /// runs to its end or, after [`SHUTDOWN_GRACE`] or at [`Phase::End`], ended; every request answered.
+    /// runs to its end or, after the grace that its limits give or at [`Phase::End`], ended; every request answered.
     ///
     /// # Errors
     /// The socket failed, or the log could not be written at the end.
@@ -113,7 +149,7 @@ async fn answer_until_drained(
             Some(ended) = running.next() => recorded.push(ended),
             phase = next_phase(&mut wanted, service.phase(), grace_ends) => {
                 service.enter(phase);
-                grace_ends = Instant::now().checked_add(SHUTDOWN_GRACE).unwrap_or(grace_ends);
+                grace_ends = Instant::now().checked_add(service.shutdown_grace).unwrap_or(grace_ends);
             }
         }
         while let Some(Some(ended)) = running.next().now_or_never() {

@@ -1,11 +1,15 @@
 //! What every request finds: the policy, the room there is, the log, and the server's will to go on.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::admit::Gate;
+use crate::config::Limits;
 use crate::log::Log;
 use crate::policy::Policy;
 
@@ -22,7 +26,9 @@ pub enum Phase {
 
 /// What every request finds.
 pub(crate) struct Service {
-    pub(crate) policy: Policy,
+    policy: RefCell<Arc<Policy>>,
+    pub(crate) clock: fn() -> Timestamp,
+    pub(crate) shutdown_grace: Duration,
     pub(crate) gate: Gate,
     pub(crate) log: Log,
     phase: watch::Sender<Phase>,
@@ -31,16 +37,32 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(policy: Policy, log: Log) -> Self {
-        let started = jiff::Timestamp::now().as_millisecond();
+    pub(crate) fn new(policy: Policy, limits: Limits, log: Log) -> Self {
+        let started = Timestamp::now().as_millisecond();
         Self {
-            policy,
-            gate: Gate::new(),
+            policy: RefCell::new(Arc::new(policy)),
+            clock: Timestamp::now,
+            shutdown_grace: limits.shutdown_grace,
+            gate: Gate::new(limits),
             log,
             phase: watch::Sender::new(Phase::Serve),
             first_job: format!("{started:x}"),
             jobs: Cell::new(0),
         }
+    }
+
+    /// The policy of one request: it keeps the one that it began with, whatever is loaded meanwhile.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.borrow())
+    }
+
+    /// From the next request on.
+    pub(crate) fn replace_policy(&self, policy: Policy) {
+        self.policy.replace(Arc::new(policy));
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
     }
 
     /// A name for the next execution of a command, unlike that of any other of this or an earlier server.

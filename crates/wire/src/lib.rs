@@ -6,10 +6,12 @@
 pub mod limits;
 
 mod code;
+mod key;
 mod reply;
 mod request;
 mod text;
 
 pub use code::ErrorCode;
+pub use key::PublicKey;
 pub use reply::{End, Failure, InvalidReply, Output, Reply, Verdict};
 pub use request::{Action, InvalidRequest, Numbers, Request, RequestId, Variable, decode_request};

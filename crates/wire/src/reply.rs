@@ -14,6 +14,9 @@ use serde_json::value::RawValue;
 use crate::code::ErrorCode;
 use crate::text::{Text, push_string};
 
+/// The `type` of a description; those of values are Python's.
+const DESCRIPTION: &str = "description";
+
 /// The answer to one request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply<'a> {
@@ -48,6 +51,11 @@ pub enum Verdict<'a> {
         output: Output<'a>,
         /// How it ended.
         end: End,
+    },
+    /// What the one who asked may do.
+    Described {
+        /// An object as JSON text; docs/protocol.md gives its keys.
+        json: Cow<'a, str>,
     },
     /// There is no result.
     Failed(Failure<'a>),
@@ -116,6 +124,11 @@ impl Reply<'_> {
             Verdict::Column { rows } => {
                 out.extend_from_slice(br#"{"status":"success","result":null,"type":"column""#);
                 push_number(&mut out, "rows", *rows);
+            }
+            Verdict::Described { json } => {
+                out.extend_from_slice(br#"{"status":"success","result":"#);
+                out.extend_from_slice(json.as_bytes());
+                push_text(&mut out, "type", DESCRIPTION);
             }
             Verdict::Finished { output, end } => {
                 out.extend_from_slice(br#"{"status":"success""#);
@@ -272,6 +285,9 @@ impl<'a> Keys<'a> {
                 }
                 let json = self.result.ok_or("`result` is missing")?.get();
                 let type_name = self.type_name.ok_or("`type` is missing")?.0;
+                if type_name == DESCRIPTION {
+                    return Ok(Verdict::Described { json: Cow::Borrowed(json) });
+                }
                 return Ok(Verdict::Computed { json: Cow::Borrowed(json), type_name });
             }
             (Some(_), Some(_)) => return Err("`exit_code` and `signal` exclude each other"),

@@ -48,6 +48,8 @@ pub enum Action<'a> {
         /// How numbers are spelled in the reply.
         numbers: Numbers,
     },
+    /// `"describe"`: say what the one who asks may do.
+    Describe,
 }
 
 impl<'a> Action<'a> {
@@ -180,6 +182,7 @@ impl Request<'_> {
                     out.extend_from_slice(br#","numbers":"strict""#);
                 }
             }
+            Action::Describe => out.extend_from_slice(br#"{"command_type":"describe""#),
         }
         if let Some(id) = &self.id {
             out.extend_from_slice(br#","id":"#);
@@ -245,18 +248,14 @@ impl<'a> Keys<'a> {
         }
         let action = match self.command_type.as_deref() {
             Some("os") => {
-                absent(self.expression.is_some(), "expression", "os")?;
-                absent(self.variables.is_some(), "variables", "os")?;
-                absent(self.columns.is_some(), "columns", "os")?;
-                absent(self.numbers.is_some(), "numbers", "os")?;
+                self.no_computation("os")?;
                 Action::Os {
                     command_name: self.command_name.ok_or("the key `command_name` is missing")?,
                     parameters: self.parameters.unwrap_or_default(),
                 }
             }
             Some("compute") => {
-                absent(self.command_name.is_some(), "command_name", "compute")?;
-                absent(self.parameters.is_some(), "parameters", "compute")?;
+                self.no_command("compute")?;
                 Action::Compute {
                     expression: self.expression.ok_or("the key `expression` is missing")?,
                     variables: self.variables.unwrap_or_default(),
@@ -264,10 +263,27 @@ impl<'a> Keys<'a> {
                     numbers: self.numbers.unwrap_or_default(),
                 }
             }
+            Some("describe") => {
+                self.no_command("describe")?;
+                self.no_computation("describe")?;
+                Action::Describe
+            }
             Some(_) => return Err("Invalid command type".to_owned()),
             None => return Err("the key `command_type` is missing".to_owned()),
         };
         Ok(Request { id: self.id, timeout: self.timeout, action })
+    }
+
+    fn no_command(&self, command_type: &str) -> Result<(), String> {
+        absent(self.command_name.is_some(), "command_name", command_type)?;
+        absent(self.parameters.is_some(), "parameters", command_type)
+    }
+
+    fn no_computation(&self, command_type: &str) -> Result<(), String> {
+        absent(self.expression.is_some(), "expression", command_type)?;
+        absent(self.variables.is_some(), "variables", command_type)?;
+        absent(self.columns.is_some(), "columns", command_type)?;
+        absent(self.numbers.is_some(), "numbers", command_type)
     }
 }
 

@@ -28,6 +28,14 @@ fn a_column() {
 }
 
 #[test]
+fn a_description() {
+    check(
+        Verdict::Described { json: r#"{"commands":[]}"#.into() },
+        r#"{"status":"success","result":{"commands":[]},"type":"description"}"#,
+    );
+}
+
+#[test]
 fn the_end_of_a_command() {
     let output = Output { stdout: b"a\n".into(), stderr: b"".into(), truncated: false };
     check(

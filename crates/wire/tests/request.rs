@@ -34,6 +34,7 @@ fn takes_what_old_clients_send() {
             numbers: Numbers::Python
         }
     );
+    assert_eq!(action(r#"{"command_type":"describe"}"#), Action::Describe);
 }
 
 #[test]
@@ -73,6 +74,8 @@ fn refuses_wrong_keys_by_name() {
     refused(r#"{"command_type":"os","command_name":"ping","parameters":[4]}"#, "`parameters` must be a list");
     refused(r#"{"command_type":"os","command_name":"ping","expression":"1"}"#, "does not belong");
     refused(r#"{"command_type":"compute","expression":"1","parameters":[]}"#, "does not belong");
+    refused(r#"{"command_type":"describe","command_name":"ping"}"#, "does not belong");
+    refused(r#"{"command_type":"describe","variables":{}}"#, "does not belong");
     refused(r#"{"command_type":"compute","expression":"1","numbers":"exact"}"#, "`numbers` must be");
     refused(r#"{"command_type":"compute","expression":"1","variables":[1]}"#, "`variables` must be");
     refused(r#"{"command_type":"compute","expression":"1","columns":["x","x"]}"#, "`columns` must be");
@@ -168,13 +171,13 @@ fn request() -> impl Strategy<Value = Request<'static>> {
             numbers: if strict { Numbers::Strict } else { Numbers::Python },
         });
     let id = prop::option::of("[A-Za-z0-9._-]{1,64}");
-    (id, prop::option::of(1_u64..86_400_000), prop_oneof![os, compute]).prop_map(|(id, timeout, action)| {
-        Request {
+    (id, prop::option::of(1_u64..86_400_000), prop_oneof![os, compute, Just(Action::Describe)]).prop_map(
+        |(id, timeout, action)| Request {
             id: id.and_then(|id| RequestId::parse(&id)),
             timeout: timeout.map(Duration::from_millis),
             action,
-        }
-    })
+        },
+    )
 }
 
 proptest! {

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::{Command, Kind, Operand, OptionRule, OptionValue};
 
-const TIME_LIMIT: Duration = Duration::from_secs(10);
 const PING_TIME_LIMIT: Duration = Duration::from_mins(1);
 
 pub(super) fn commands() -> Vec<(String, Command)> {
@@ -45,11 +44,7 @@ pub(super) fn commands() -> Vec<(String, Command)> {
 /// A program that takes these flags and nothing else.
 fn flags(program: &str, spellings: &[&str]) -> Command {
     Command {
-        program: program.into(),
-        fixed_arguments: vec![],
         options: spellings.iter().map(|spelling| OptionRule::flag(spelling)).collect(),
-        operands: vec![],
-        separator: false,
-        time_limit: TIME_LIMIT,
+        ..Command::new(program)
     }
 }

@@ -3,11 +3,13 @@
 //! The client's parameters are parsed against the rules and the vector is built anew from what was understood, so
 //! that a value can never become an option and nothing passes that no rule names.
 
+use std::borrow::Cow;
+
 use super::Command;
 use super::value::{Kind, is_plain_value};
 
 /// An option that a client may use.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OptionRule {
     /// As the program spells it, such as `-c` or `--count`.
     pub spelling: String,
@@ -16,7 +18,7 @@ pub struct OptionRule {
 }
 
 /// The value of an option.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OptionValue {
     /// Its type.
     pub kind: Kind,
@@ -25,7 +27,7 @@ pub struct OptionValue {
 }
 
 /// A positional argument.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Operand {
     /// Its name, for messages.
     pub name: String,
@@ -33,6 +35,8 @@ pub struct Operand {
     pub kind: Kind,
     /// Whether the client must give it.
     pub required: bool,
+    /// How often it may stand; more than once only for the last operand.
+    pub repeat: usize,
 }
 
 /// What is wrong with a client's parameters, in words for a client who may run the command.
@@ -55,7 +59,7 @@ impl OptionRule {
 impl Operand {
     /// An operand that must be given.
     pub fn required(name: &str, kind: Kind) -> Self {
-        Self { name: name.to_owned(), kind, required: true }
+        Self { name: name.to_owned(), kind, required: true, repeat: 1 }
     }
 }
 
@@ -71,9 +75,9 @@ impl Command {
             match (&option.value, given) {
                 (None, Some(_)) => arguments.push(option.spelling.clone()),
                 (Some(value), given) => {
-                    if let Some(text) = given.or(value.default.as_deref()) {
+                    if let Some(text) = given.or_else(|| value.default.as_deref().map(Cow::Borrowed)) {
                         arguments.push(option.spelling.clone());
-                        arguments.push(text.to_owned());
+                        arguments.push(text.into_owned());
                     }
                 }
                 (None, None) => {}
@@ -82,7 +86,7 @@ impl Command {
         if self.separator && !given.operands.is_empty() {
             arguments.push("--".to_owned());
         }
-        arguments.extend(given.operands.into_iter().map(str::to_owned));
+        arguments.extend(given.operands.into_iter().map(Cow::into_owned));
         Ok(arguments)
     }
 
@@ -128,36 +132,43 @@ impl Command {
             return Err(wrong(format!("`{spelling}` stands twice")));
         }
         *slot = Some(match &option.value {
-            None => "",
+            None => Cow::Borrowed(""),
             Some(value) => {
                 let text = attached.or_else(|| rest.next()).unwrap_or_default();
-                if !value.kind.accepts(text) {
-                    return Err(wrong(format!(
-                        "the value of `{spelling}` must be {}",
-                        value.kind.expectation()
-                    )));
-                }
-                text
+                value.kind.argument(text).ok_or_else(|| {
+                    wrong(format!("the value of `{spelling}` must be {}", value.kind.expectation()))
+                })?
             }
         });
         Ok(())
     }
 
     fn take_operand<'p>(&self, parameter: &'p str, given: &mut Given<'p>) -> Result<(), InvalidParameters> {
-        let Some(operand) = self.operands.get(given.operands.len()) else {
+        let Some(operand) = self.operand_at(given.operands.len()) else {
             return Err(wrong(format!("{} is not allowed here; {}", shown(parameter), self.allowed())));
         };
-        if !operand.kind.accepts(parameter) {
-            return Err(wrong(format!("`{}` must be {}", operand.name, operand.kind.expectation())));
-        }
-        given.operands.push(parameter);
+        let argument = operand.kind.argument(parameter);
+        given
+            .operands
+            .push(argument.ok_or_else(|| {
+                wrong(format!("`{}` must be {}", operand.name, operand.kind.expectation()))
+            })?);
         Ok(())
+    }
+
+    /// The rule for the operand with this index, where the last rule holds for as many as it may repeat.
+    fn operand_at(&self, index: usize) -> Option<&Operand> {
+        let mut rules = self.operands.iter().flat_map(|rule| std::iter::repeat_n(rule, rule.repeat));
+        rules.nth(index)
     }
 
     fn allowed(&self) -> String {
         let options = self.options.iter().map(|option| option.spelling.clone());
-        let names: Vec<_> =
-            options.chain(self.operands.iter().map(|operand| operand.name.to_uppercase())).collect();
+        let operands = self.operands.iter().map(|operand| match operand.repeat {
+            1 => operand.name.to_uppercase(),
+            _ => format!("{}...", operand.name.to_uppercase()),
+        });
+        let names: Vec<_> = options.chain(operands).collect();
         if names.is_empty() {
             "this command takes no parameters".to_owned()
         } else {
@@ -193,8 +204,8 @@ enum Spelling<'p> {
 
 /// What the client gave: a slot for each option in the order of the rules, and the operands.
 struct Given<'p> {
-    options: Vec<Option<&'p str>>,
-    operands: Vec<&'p str>,
+    options: Vec<Option<Cow<'p, str>>>,
+    operands: Vec<Cow<'p, str>>,
 }
 
 fn wrong(message: String) -> InvalidParameters {
@@ -212,12 +223,12 @@ fn shown(parameter: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Policy;
+    use super::super::{Command, Kind, Operand, OptionRule, Policy, Root};
 
     fn arguments(command: &str, parameters: &str) -> Result<String, String> {
         let policy = Policy::builtin();
         let parameters: Vec<_> = parameters.split_whitespace().collect();
-        let command = policy.command(command).expect("a built-in command");
+        let command = policy.commands().get(command).expect("a built-in command");
         command.arguments(&parameters).map(|vector| vector.join(" ")).map_err(|error| error.to_string())
     }
 
@@ -269,9 +280,41 @@ mod tests {
     }
 
     #[test]
+    fn the_last_operand_may_repeat() {
+        let files = Operand { repeat: 3, required: false, ..Operand::required("file", Kind::Name) };
+        let command = Command {
+            options: vec![OptionRule::flag("-l")],
+            operands: vec![Operand::required("word", Kind::Name), files],
+            separator: true,
+            ..Command::new("/bin/true")
+        };
+        let vector = |parameters: &[&str]| command.arguments(parameters).map_err(|error| error.to_string());
+        assert_eq!(vector(&["w"]).as_deref(), Ok(&["--", "w"].map(str::to_owned)[..]));
+        let four = ["--", "w", "a", "b", "c"].map(str::to_owned);
+        assert_eq!(vector(&["w", "a", "b", "c"]).as_deref(), Ok(&four[..]));
+        let error = vector(&["w", "a", "b", "c", "d"]).expect_err("one too many");
+        assert_eq!(error, "`d` is not allowed here; allowed: -l WORD FILE...");
+        assert!(vector(&["w", "a", "-x"]).is_err() && vector(&["w", "a", "b/c"]).is_err());
+    }
+
+    #[test]
+    fn a_path_arrives_whole() {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("a.log"), "").expect("written");
+        let root = directory.path().to_owned();
+        let shown = root.join("a.log").to_str().expect("UTF-8").to_owned();
+        let kind = Kind::Path(Root::new(root).expect("a root"));
+        let command =
+            Command { operands: vec![Operand::required("file", kind)], ..Command::new("/bin/true") };
+        assert_eq!(command.arguments(&["a.log"]), Ok(vec![shown.clone()]));
+        assert_eq!(command.arguments(&[&shown]), Ok(vec![shown.clone()]));
+        assert!(command.arguments(&["../a.log"]).is_err() && command.arguments(&["b.log"]).is_err());
+    }
+
+    #[test]
     fn hostile_text_is_not_echoed() {
         let policy = Policy::builtin();
-        let uname = policy.command("uname").expect("built in");
+        let uname = policy.commands().get("uname").expect("built in");
         for parameter in ["\u{1b}]52;c;AAAA\u{7}", "-\u{202e}", "\n", &"x".repeat(5000)] {
             let message = uname.arguments(&[parameter]).expect_err("refused").to_string();
             assert!(message.starts_with("a parameter is not allowed"), "{message:?}");

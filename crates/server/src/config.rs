@@ -1,0 +1,174 @@
+//! bidden.toml: read once, validated as a whole, and refused with the place and the nearest right word.
+//!
+//! What the file does not say means nothing or the documented default; a key that is not known stops the start.
+
+mod argument;
+mod command;
+mod expectation;
+mod installation;
+mod launchers;
+mod problem;
+mod program;
+mod section;
+mod user;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+pub use expectation::{Answer, Expectation};
+pub use installation::Limits;
+pub use problem::Problem;
+
+use crate::limits::MAX_CONFIGURATION_BYTES;
+use crate::policy::Policy;
+use problem::{Fault, Source};
+use section::Section;
+
+const KEYS: [&str; 7] = ["server", "listeners", "limits", "commands", "roles", "users", "tests"];
+
+/// A configuration that holds.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// Where to listen, if the file says so.
+    pub listen: Option<String>,
+    /// The log's file, if the file names one.
+    pub log: Option<PathBuf>,
+    /// The limits of this installation.
+    pub limits: Limits,
+    /// Commands and users.
+    pub policy: Policy,
+    /// The tests that the file holds of itself.
+    pub tests: Vec<Expectation>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigurationError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Io {
+        /// The file as it was named.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Someone else could have written it.
+    #[error("{path} can be written by everyone (mode {mode:04o}): who may write it may allow anything")]
+    WritableByOthers {
+        /// The file as it was named.
+        path: String,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// The file is no text.
+    #[error("{0} is not UTF-8")]
+    NotText(String),
+    /// The file is longer than any configuration.
+    #[error("{0} is longer than {MAX_CONFIGURATION_BYTES} bytes")]
+    TooLong(String),
+    /// What it says is wrong.
+    #[error("{0}")]
+    Wrong(Problems),
+}
+
+/// All that is wrong, in the order of the file: never empty.
+#[derive(Debug)]
+pub struct Problems(Vec<Problem>);
+
+/// One problem a line.
+impl fmt::Display for Problems {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(formatter, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Configuration {
+    /// What a server does without a configuration.
+    pub fn builtin() -> Self {
+        Self { listen: None, log: None, limits: Limits::default(), policy: Policy::builtin(), tests: vec![] }
+    }
+
+    /// Reads and validates a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or what it says is wrong.
+    pub fn read(path: &Path) -> Result<Self, ConfigurationError> {
+        let shown = path.display().to_string();
+        let failed = |source| ConfigurationError::Io { path: path.display().to_string(), source };
+        let file = File::open(path).map_err(failed)?;
+        let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
+        if mode & 0o002 != 0 {
+            return Err(ConfigurationError::WritableByOthers { path: shown, mode });
+        }
+        let mut bytes = Vec::new();
+        file.take(MAX_CONFIGURATION_BYTES.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > MAX_CONFIGURATION_BYTES {
+            return Err(ConfigurationError::TooLong(shown));
+        }
+        let text = String::from_utf8(bytes).map_err(|_| ConfigurationError::NotText(shown.clone()))?;
+        Self::parse(&shown, &text)
+    }
+
+    /// Validates a text that stands in `file`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigurationError> {
+        let source = Source { file, text };
+        let mut faults = Vec::new();
+        let read = Self::validate(source, &mut faults);
+        match read {
+            Ok(configuration) if faults.is_empty() => return Ok(configuration),
+            Ok(_) => {}
+            Err(fault) => faults.push(fault),
+        }
+        faults.sort_by_key(|fault| fault.at);
+        let problems = faults.into_iter().map(|fault| source.problem(fault)).collect();
+        Err(ConfigurationError::Wrong(Problems(problems)))
+    }
+
+    /// Independent faults are gathered; one that leaves nothing to go on with is returned.
+    fn validate(source: Source<'_>, faults: &mut Vec<Fault>) -> Result<Self, Fault> {
+        let document = DeTable::parse(source.text).map_err(|error| {
+            let message = error.message().lines().collect::<Vec<_>>().join(", ");
+            Fault::new(error.span().map_or(0, |span| span.start), message)
+        })?;
+        let file = Section::open("", 0, document.get_ref(), &KEYS)?;
+        let directory = Path::new(source.file).parent().unwrap_or(Path::new(""));
+        let log = file.optional("server", |item| installation::server(item, directory))?.flatten();
+        let listen = file.optional("listeners", installation::listeners)?.flatten();
+        let limits = file.optional("limits", installation::limits)?.unwrap_or_default();
+        let commands =
+            file.optional("commands", |item| command::commands(source, item, faults))?.unwrap_or_default();
+        if let Some(fault) = faults.pop() {
+            // Without all commands every role that names a missing one would seem wrong.
+            return Err(fault);
+        }
+        let roles = file.optional("roles", |item| user::roles(source, item, &commands, faults))?;
+        let roles = roles.unwrap_or_else(BTreeMap::new);
+        if let Some(fault) = faults.pop() {
+            return Err(fault);
+        }
+        let users = file.optional("users", |item| user::users(source, item, &roles, faults))?;
+        let policy = Policy::with_users(commands, users.unwrap_or_default());
+        if let Some(fault) = faults.pop() {
+            return Err(fault);
+        }
+        let tests =
+            file.optional("tests", |item| expectation::expectations(source, item, &policy, faults))?;
+        Ok(Self { listen, log, limits, policy, tests: tests.unwrap_or_default() })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! `[commands.NAME]`: a program with its rules.
+
+use std::collections::BTreeMap;
+
+use wire::limits::MAX_TIMEOUT;
+
+use super::argument::{fixed, operands, options};
+use super::problem::{Fault, Source, shown};
+use super::program::{Launchers, check};
+use super::section::{Item, Name};
+use crate::limits::DEFAULT_TIME_LIMIT;
+use crate::policy::{Command, is_name};
+
+const KEYS: [&str; 7] = ["program", "arguments", "options", "operands", "separator", "timeout", "launcher"];
+
+/// Reads every command; one that is wrong does not keep the others from being looked at.
+pub(super) fn commands(
+    source: Source<'_>,
+    item: &Item<'_>,
+    faults: &mut Vec<Fault>,
+) -> Result<BTreeMap<String, Command>, Fault> {
+    let mut commands = BTreeMap::new();
+    for (key, item) in item.entries()? {
+        let read = named(&key, "a command").and_then(|()| command(source.line(key.at), &item));
+        match read {
+            Ok(command) => {
+                commands.insert(key.text.to_owned(), command);
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    Ok(commands)
+}
+
+/// Names that an operator gives are words, so that they can stand in a log, a message and a command line as they are.
+pub(super) fn named(key: &Name<'_>, what: &str) -> Result<(), Fault> {
+    if is_name(key.text) {
+        return Ok(());
+    }
+    let words = "must be 1 to 64 letters, digits, `.`, `_` and `-`, the first neither `.` nor `-`";
+    Err(Fault::new(key.at, format!("{} cannot name {what}: a name {words}", shown(key.text))))
+}
+
+fn command(line: u32, item: &Item<'_>) -> Result<Command, Fault> {
+    let section = item.section(&KEYS)?;
+    let launchers = match section.optional("launcher", Item::boolean)? {
+        Some(true) => Launchers::Allowed,
+        Some(false) | None => Launchers::Refused,
+    };
+    let program = section.required("program")?;
+    let operands = section.optional("operands", operands)?.unwrap_or_default();
+    Ok(Command {
+        program: check(program.string()?, launchers).map_err(|reason| program.fault(reason))?,
+        fixed_arguments: section.optional("arguments", fixed)?.unwrap_or_default(),
+        options: section.optional("options", options)?.unwrap_or_default(),
+        separator: section.optional("separator", Item::boolean)?.unwrap_or(!operands.is_empty()),
+        operands,
+        time_limit: section
+            .optional("timeout", |item| item.duration(MAX_TIMEOUT))?
+            .unwrap_or(DEFAULT_TIME_LIMIT),
+        line: Some(line),
+    })
+}

@@ -1,0 +1,435 @@
+//! What a configuration may say, and what is said of one that is wrong.
+
+use std::time::Duration;
+
+use super::{Configuration, ConfigurationError};
+use crate::policy::{Grant, Policy, Right};
+use wire::PublicKey;
+
+const KEY: &str = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7";
+const OTHER_KEY: &str = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID";
+
+fn parse(text: &str) -> Result<Configuration, String> {
+    Configuration::parse("f", text).map_err(|error| error.to_string())
+}
+
+#[track_caller]
+fn policy(text: &str) -> Policy {
+    parse(text).unwrap_or_else(|error| panic!("{error}")).policy
+}
+
+/// The problems of a text, one a line.
+#[track_caller]
+fn wrong(text: &str, problems: &str) {
+    assert_eq!(parse(text).expect_err(text), problems, "{text}");
+}
+
+/// A problem of a command whose rules these are, at this line and column of them.
+#[track_caller]
+fn wrong_rule(rule: &str, problem: &str) {
+    wrong(&format!("[commands.c]\nprogram = \"/usr/bin/uname\"\n{rule}"), &format!("f:3:{problem}"));
+}
+
+#[test]
+fn an_empty_file_allows_nothing_to_run() {
+    let policy = policy("");
+    assert!(policy.commands().is_empty());
+    assert_eq!(policy.local().rights.keys().collect::<Vec<_>>(), [&Right::Compute]);
+}
+
+#[test]
+fn a_command_is_read_with_its_rules_in_the_order_of_the_file() {
+    let policy = policy(
+        r#"
+        [commands.ping]
+        program = "/usr/bin/ping"
+        arguments = ["-n"]
+        options = { "-c" = { type = "integer", min = 1, max = 20, default = 4 }, "-4" = "flag", "-W" = { type = "number", min = 0.5, max = 5, default = "1.5" } }
+        operands = [ { name = "host", type = "host" }, { name = "more", type = "host", required = false, repeat = 2 } ]
+        timeout = "60s"
+        [commands.uname]
+        program = "/usr/bin/uname"
+        "#,
+    );
+    let ping = policy.commands().get("ping").expect("a command");
+    assert_eq!((ping.time_limit, ping.separator, ping.line), (Duration::from_mins(1), true, Some(2)));
+    let spellings: Vec<_> = ping.options.iter().map(|option| option.spelling.as_str()).collect();
+    assert_eq!(spellings, ["-c", "-4", "-W"]);
+    let vector = ping.arguments(&["::1", "-4", "localhost"]).expect("allowed");
+    assert_eq!(vector, ["-n", "-c", "4", "-4", "-W", "1.5", "--", "::1", "localhost"]);
+    let uname = policy.commands().get("uname").expect("a command");
+    assert_eq!((uname.separator, uname.time_limit), (false, Duration::from_secs(10)));
+    assert!(uname.arguments(&["-a"]).is_err());
+}
+
+#[test]
+fn every_type_can_be_written() {
+    for (rule, accepted, refused) in [
+        (r#"type = "integer", min = 0, max = 3"#, "3", "4"),
+        (r#"type = "number", min = 0, max = 1.5"#, "1.25", "2"),
+        (r#"type = "host""#, "example.org", "a_b"),
+        (r#"type = "address""#, "::1", "localhost"),
+        (r#"type = "name""#, "nginx", "a/b"),
+        (r#"type = "one_of", words = ["on", "off"]"#, "on", "On"),
+        (r#"type = "pattern", pattern = "[a-z]{2}\\d""#, "ab1", "ab12"),
+        (r#"type = "path", root = "/usr""#, "/usr/bin", "/usr/../etc"),
+        (r#"type = "text", max_length = 3"#, "a b", "abcd"),
+    ] {
+        let text = format!(
+            "[commands.c]\nprogram = \"/usr/bin/uname\"\nseparator = false\noperands = [{{ name = \"x\", {rule} }}]"
+        );
+        let policy = policy(&text);
+        let command = policy.commands().get("c").expect("a command");
+        assert_eq!(command.arguments(&[accepted]), Ok(vec![accepted.to_owned()]), "{rule}");
+        assert!(command.arguments(&[refused]).is_err(), "{rule}");
+    }
+}
+
+#[test]
+fn unknown_keys_stop_the_start_wherever_they_stand() {
+    wrong("[command.ping]", "f:1:2: unknown key `command`; did you mean `commands`?");
+    wrong(
+        "x = 1",
+        "f:1:1: unknown key `x`; known are `server`, `listeners`, `limits`, `commands`, `roles`, `users`, `tests`",
+    );
+    wrong("[server]\nlogs = 'x'", "f:2:1: unknown key `logs` in `server`; did you mean `log`?");
+    wrong(
+        "[limits]\n commands = 1",
+        "f:2:2: unknown key `commands` in `limits`; did you mean `commands_at_once`?",
+    );
+    wrong("[roles.r]\nright = []", "f:2:1: unknown key `right` in `roles.r`; did you mean `rights`?");
+    wrong(
+        "[users.u]\nkey = ''",
+        "f:2:1: unknown key `key` in `users.u`; known are `roles`, `public_key`, `not_after`",
+    );
+    wrong(
+        "[commands.c]\nprogramm = '/usr/bin/uname'",
+        "f:2:1: unknown key `programm` in `commands.c`; did you mean `program`?",
+    );
+    wrong_rule(
+        "options = { '-c' = { typ = 'host' } }",
+        "22: unknown key `typ` in `commands.c.options.-c`; did you mean `type`?",
+    );
+    wrong_rule(
+        "options = { '-c' = { type = 'host', min = 1 } }",
+        "37: unknown key `min` in `commands.c.options.-c`; known are `type`, `default`",
+    );
+    wrong_rule(
+        "operands = [{ name = 'x', type = 'integer', min = 1, mx = 2 }]",
+        "54: unknown key `mx` in `commands.c.operands[1]`; did you mean `max`?",
+    );
+    wrong(
+        "[[listeners]]\nendpoint = 'x'\nserver_key = 'x'",
+        "f:3:1: unknown key `server_key` in `listeners[1]`; known are `endpoint`, `plain`",
+    );
+    wrong("[[tests]]\nusr = 'x'", "f:2:1: unknown key `usr` in `tests[1]`; did you mean `user`?");
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_shown() {
+    wrong("commands = 1", "f:1:12: `commands` must be a table, not `1`");
+    wrong("[commands]\nc = 'x'", "f:2:5: `commands.c` must be a table, not `x`");
+    wrong("[commands.c]\nprogram = 1", "f:2:11: `commands.c.program` must be a string, not `1`");
+    wrong("[commands.c]", "f:1:1: `commands.c` lacks the key `program`");
+    wrong_rule("timeout = 60", "11: `commands.c.timeout` must be a string, not `60`");
+    let duration =
+        "`commands.c.timeout` must be a time such as \"500ms\", \"60s\", \"5m\" or \"1h\", at most 86400s";
+    wrong_rule("timeout = '60'", &format!("11: {duration}, not `60`"));
+    wrong_rule("timeout = '0s'", &format!("11: {duration}, not `0s`"));
+    wrong_rule("timeout = '25h'", &format!("11: {duration}, not `25h`"));
+    wrong_rule("arguments = '-a'", "13: `commands.c.arguments` must be a list, not `-a`");
+    wrong_rule("arguments = [1]", "14: `commands.c.arguments[1]` must be a string, not `1`");
+    wrong_rule(
+        "arguments = ['a\\u0000b']".replace('\'', "\"").as_str(),
+        "14: `commands.c.arguments[1]` must not hold control or format characters",
+    );
+    wrong_rule("separator = 'no'", "13: `commands.c.separator` must be true or false, not `no`");
+    wrong_rule("operands = {}", "12: `commands.c.operands` must be a list, not a table");
+    wrong(
+        "[limits]\ncommands_at_once = 0",
+        "f:2:20: `limits.commands_at_once` must be an integer from 1 to 1024, not `0`",
+    );
+    wrong(
+        "[limits]\ncommands_at_once = 2000",
+        "f:2:20: `limits.commands_at_once` must be an integer from 1 to 1024, not `2000`",
+    );
+}
+
+#[test]
+fn the_text_itself_is_checked() {
+    assert!(parse("[commands.c\n").expect_err("wrong").starts_with("f:1:12: "));
+    assert!(parse("a = 1\na = 2").expect_err("twice").starts_with("f:2:1: duplicate key"));
+    assert!(parse("[commands.c]\n[commands.c]").expect_err("twice").starts_with("f:2:"));
+    assert!(parse(&"[".repeat(100_000)).is_err());
+    assert!(parse(&format!("a = {}", "[".repeat(100_000))).is_err());
+}
+
+#[test]
+fn argument_rules_are_checked() {
+    wrong_rule("options = { 'c' = 'flag' }", "13: `c` is not an option: write it as `-c` or `--count`");
+    wrong_rule("options = { '--' = 'flag' }", "13: `--` is not an option: write it as `-c` or `--count`");
+    wrong_rule(
+        "options = { '-c' = 'host' }",
+        "20: `commands.c.options.-c` must be \"flag\" or a table such as { type = \"host\" }, not `host`",
+    );
+    wrong_rule(
+        "options = { '-c' = { type = 'interger' } }",
+        "29: `commands.c.options.-c.type` is `interger`, which is no type; did you mean `integer`?",
+    );
+    wrong_rule(
+        "options = { '-c' = { type = 'integer', min = -5, max = 1 } }",
+        "46: `commands.c.options.-c.min` must be an integer from 0, not `-5`",
+    );
+    wrong_rule(
+        "options = { '-c' = { type = 'integer', min = 5, max = 1 } }",
+        "55: `commands.c.options.-c.max` must be an integer from 5, not `1`",
+    );
+    wrong_rule(
+        "options = { '-c' = { type = 'integer', min = 5 } }",
+        "20: `commands.c.options.-c` lacks the key `max`",
+    );
+    wrong_rule(
+        "options = { '-c' = { type = 'integer', min = 1, max = 5, default = 6 } }",
+        "68: `commands.c.options.-c.default` must be an integer from 1 to 5, not `6`",
+    );
+    wrong_rule(
+        "options = { '-c' = { type = 'host' }, '-cd' = 'flag' }",
+        "39: `-c` takes a value, so `-cd` could be read as `-c` with one",
+    );
+    wrong_rule("operands = [{ type = 'host' }]", "13: `commands.c.operands[1]` lacks the key `name`");
+    wrong_rule(
+        "operands = [{ name = 'a', type = 'host' }, { name = 'a', type = 'host' }]",
+        "44: `commands.c.operands[2]` has the name `a` a second time",
+    );
+    wrong_rule(
+        "operands = [{ name = 'a', type = 'host', required = false }, { name = 'b', type = 'host' }]",
+        "62: `commands.c.operands[2]` is required and stands behind one that is not",
+    );
+    wrong_rule(
+        "operands = [{ name = 'a', type = 'host', repeat = 2 }, { name = 'b', type = 'host' }]",
+        "56: `commands.c.operands[2]` stands behind an operand with `repeat`, which must be the last",
+    );
+    wrong_rule(
+        "operands = [{ name = 'a', type = 'one_of', words = [] }]",
+        "52: `commands.c.operands[1].words` must have at least one word",
+    );
+    wrong_rule(
+        "operands = [{ name = 'a', type = 'one_of', words = ['-x'] }]",
+        "53: `commands.c.operands[1].words[1]` is `-x`, which no value may be",
+    );
+    wrong_rule(
+        "operands = [{ name = 'a', type = 'pattern', pattern = 'a)|(b' }]",
+        "55: `commands.c.operands[1].pattern` is wrong: unopened group",
+    );
+    wrong_rule(
+        "operands = [{ name = 'a', type = 'path', root = 'tmp' }]",
+        "49: `commands.c.operands[1].root` must be the absolute path of an existing directory, without `.`, `..` and `//`",
+    );
+}
+
+#[test]
+fn a_program_must_be_one_that_is_safe_to_name() {
+    let program = |path: &str, rest: &str| format!("[commands.c]\nprogram = '{path}'\n{rest}");
+    wrong(
+        &program("ping", ""),
+        "f:2:11: `commands.c.program` must be an absolute path: no search path is used",
+    );
+    wrong(
+        &program("/nonexistent/ping", ""),
+        "f:2:11: `commands.c.program` /nonexistent/ping cannot be found: No such file or directory (os error 2)",
+    );
+    wrong(
+        &program("/usr/bin/env", ""),
+        "f:2:11: `commands.c.program` is refused because env starts the program that its arguments name; if that is what you want, say `launcher = true`",
+    );
+    wrong(
+        &program("/usr/bin/env", "launcher = false"),
+        "f:2:11: `commands.c.program` is refused because env starts the program that its arguments name; if that is what you want, say `launcher = true`",
+    );
+    assert!(parse(&program("/usr/bin/env", "launcher = true")).is_ok());
+}
+
+#[test]
+fn names_that_do_not_exist_are_refused_with_the_nearest() {
+    let commands = "[commands.uptime]\nprogram = '/usr/bin/uname'\n";
+    wrong(
+        &format!("{commands}[roles.r]\ncommands = ['uptme']"),
+        "f:4:13: `roles.r.commands[1]` names `uptme`, which is no command; did you mean `uptime`?",
+    );
+    wrong(
+        "[roles.r]\nrights = ['compte']",
+        "f:2:11: `roles.r.rights[1]` names `compte`, which is no right; did you mean `compute`?",
+    );
+    wrong(
+        "[roles.r]\nrights = ['*']",
+        "f:2:11: `roles.r.rights[1]` names `*`, which is no right; known are `compute`",
+    );
+    wrong(
+        "[roles.reader]\n[users.local]\nroles = ['raeder']",
+        "f:3:10: `users.local.roles[1]` names `raeder`, which is no role; did you mean `reader`?",
+    );
+    wrong(
+        "[users.local]\nroles = ['r']",
+        "f:2:10: `users.local.roles[1]` names `r`, which is no role; there is none yet",
+    );
+    wrong(
+        "[commands.\"a b\"]\nprogram = '/usr/bin/uname'",
+        "f:1:11: `a b` cannot name a command: a name must be 1 to 64 letters, digits, `.`, `_` and `-`, the first neither `.` nor `-`",
+    );
+    wrong(
+        "[users.\"../x\"]",
+        "f:1:8: `../x` cannot name a user: a name must be 1 to 64 letters, digits, `.`, `_` and `-`, the first neither `.` nor `-`",
+    );
+}
+
+#[test]
+fn several_problems_are_told_at_once() {
+    wrong(
+        "[commands.a]\nprogram = 'a'\n[commands.b]\nprogram = 'b'\n",
+        "f:2:11: `commands.a.program` must be an absolute path: no search path is used\n\
+         f:4:11: `commands.b.program` must be an absolute path: no search path is used",
+    );
+}
+
+#[test]
+fn roles_come_to_a_table_of_what_each_user_may_do() {
+    let policy = policy(&format!(
+        "[commands.a]\nprogram = '/usr/bin/uname'\n[commands.b]\nprogram = '/usr/bin/uname'\n\
+         [roles.one]\ncommands = ['a']\n[roles.two]\ncommands = ['b']\nrights = ['compute']\n[roles.none]\n\
+         [users.ann]\npublic_key = '{KEY}'\nroles = ['one', 'two']\nnot_after = 2030-01-01T00:00:00Z\n\
+         [users.bob]\npublic_key = '{OTHER_KEY}'\nroles = ['none']\nnot_after = '2030-01-01T00:00:00+02:00'\n\
+         [users.local]\nroles = []\n"
+    ));
+    let key = |text| PublicKey::parse(text).expect("a key");
+    let ann = policy.user_of_key(&key(KEY)).expect("a user");
+    assert_eq!(ann.commands.get("a"), Some(&Grant::Role { name: "one".into(), line: 6 }));
+    assert_eq!(ann.commands.get("b"), Some(&Grant::Role { name: "two".into(), line: 8 }));
+    assert!(ann.rights.contains_key(&Right::Compute));
+    let at = |text: &str| text.parse::<jiff::Timestamp>().expect("a moment");
+    assert!(!ann.has_expired(at("2029-12-31T23:59:59Z")) && ann.has_expired(at("2030-01-01T00:00:00Z")));
+    let bob = policy.user_of_key(&key(OTHER_KEY)).expect("a user");
+    assert!(bob.commands.is_empty() && bob.rights.is_empty(), "an empty role permits nothing");
+    assert!(bob.has_expired(at("2029-12-31T22:00:00Z")));
+    assert!(
+        policy.local().commands.is_empty() && policy.local().rights.is_empty(),
+        "no role is no permission"
+    );
+}
+
+#[test]
+fn a_user_is_a_key_of_his_own() {
+    wrong("[users.ann]\nroles = []", "f:1:1: `users.ann` lacks the key `public_key`");
+    wrong(&format!("[users.ann]\npublic_key = '{KEY}'"), "f:1:1: `users.ann` lacks the key `roles`");
+    wrong(
+        "[users.ann]\nroles = []\npublic_key = 'abc'",
+        "f:3:14: `users.ann.public_key` must be a public key: the 40 characters that stand in a certificate behind `public-key`",
+    );
+    wrong(
+        &format!("[users.local]\nroles = []\npublic_key = '{KEY}'"),
+        "f:3:14: `users.local.public_key` has no meaning: `local` is whoever connects in plain text from this machine",
+    );
+    wrong(
+        &format!("[users.a]\nroles = []\npublic_key = '{KEY}'\n[users.b]\nroles = []\npublic_key = '{KEY}'"),
+        "f:4:8: `b` has the key of `a`",
+    );
+    for moment in ["2030-01-01", "'tomorrow'", "2030-01-01T00:00:00", "1"] {
+        let text = format!("[users.local]\nroles = []\nnot_after = {moment}");
+        let error = parse(&text).expect_err(moment);
+        assert!(error.starts_with("f:3:13: `users.local.not_after` must be a date and time"), "{error}");
+    }
+}
+
+#[test]
+fn listeners_log_and_limits_are_read() {
+    let text = "[server]\nlog = 'x/server.log'\n[[listeners]]\nendpoint = 'tcp://127.0.0.1:5556'\nplain = true\n\
+                [limits]\ncommands_at_once = 7\ncomputations_waiting = 8\nshutdown_grace = '1m'";
+    let read = Configuration::parse("/etc/bidden/bidden.toml", text).expect("correct");
+    assert_eq!(read.listen.as_deref(), Some("tcp://127.0.0.1:5556"));
+    assert_eq!(read.log.as_deref().and_then(|path| path.to_str()), Some("/etc/bidden/x/server.log"));
+    let limits = read.limits;
+    assert_eq!((limits.commands_at_once, limits.computations_waiting), (7, 8));
+    assert_eq!(limits.shutdown_grace, Duration::from_mins(1));
+    for plain in ["", "plain = false"] {
+        let error =
+            parse(&format!("[[listeners]]\nendpoint = 'tcp://127.0.0.1:1'\n{plain}")).expect_err("no");
+        assert!(error.starts_with("f:1:1: `listeners[1]` must say `plain = true`"), "{error}");
+    }
+    let two = "[[listeners]]\nendpoint = 'a'\nplain = true\n".repeat(2);
+    assert!(parse(&two).expect_err("one").starts_with("f:4:1: `listeners[2]` is a second listener"));
+}
+
+#[test]
+fn the_tests_of_a_policy_are_asked_of_it() {
+    let base = "[commands.ping]\nprogram = '/usr/bin/uname'\noptions = { '-c' = { type = 'integer', min = 1, max = 9, default = 4 } }\n\
+                operands = [{ name = 'host', type = 'host' }]\n[commands.other]\nprogram = '/usr/bin/uname'\n\
+                [roles.r]\ncommands = ['ping']\n[users.local]\nroles = ['r']\n";
+    let check = |test: &str| {
+        let read = parse(&format!("{base}[[tests]]\nuser = 'local'\n{test}"))
+            .unwrap_or_else(|error| panic!("{error}"));
+        let result = read.tests.first().expect("a test").check(&read.policy);
+        result.map_err(|problem| problem.to_string())
+    };
+    for passing in [
+        "command = ['ping', 'h']\nexpect = 'allowed'",
+        "command = ['ping', 'h']\nexpect = 'allowed'\narguments = ['-c', '4', '--', 'h']",
+        "command = ['ping', '-f']\nexpect = 'invalid_parameters'",
+        "command = ['other']\nexpect = 'refused'",
+        "command = ['unknown']\nexpect = 'refused'",
+        "expression = '1'\nexpect = 'refused'",
+        "request = { command_type = 'os', command_name = 'ping', parameters = ['h'] }\nexpect = 'allowed'",
+        "request = { command_type = 'compute', expression = '1', timeout = 1.5 }\nexpect = 'refused'",
+    ] {
+        assert_eq!(check(passing), Ok(()), "{passing}");
+    }
+    for (failing, message) in [
+        ("command = ['ping', 'h']\nexpect = 'refused'", "expected refused, the policy says allowed"),
+        (
+            "command = ['other']\nexpect = 'allowed'",
+            "expected allowed, the policy says refused: no role of the user `local` has this command",
+        ),
+        (
+            "command = ['ping', 'h']\nexpect = 'allowed'\narguments = ['h']",
+            "the arguments are [\"-c\", \"4\", \"--\", \"h\"]",
+        ),
+    ] {
+        assert_eq!(check(failing), Err(format!("f:11:1: this test fails: {message}")), "{failing}");
+    }
+    let test = |text: &str| format!("[[tests]]\n{text}");
+    wrong(
+        &test("user = 'loca'\ncommand = ['a']\nexpect = 'allowed'"),
+        "f:2:8: `tests[1].user` names `loca`, who is no user; did you mean `local`?",
+    );
+    wrong(
+        &test("user = 'local'\ncommand = ['a']\nexpect = 'alowed'"),
+        "f:4:10: `tests[1].expect` is `alowed`, which is no answer of a policy; did you mean `allowed`?",
+    );
+    wrong(
+        &test("user = 'local'\nexpect = 'allowed'"),
+        "f:1:1: a test has one of `command`, `expression` and `request`",
+    );
+    wrong(
+        &test("user = 'local'\nrequest = { command_type = 'os', shell = true }\nexpect = 'allowed'"),
+        "f:3:11: `tests[1].request` is no request: unknown key `shell`",
+    );
+    wrong(
+        &test("user = 'local'\ncommand = ['a']\nexpect = 'refused'\narguments = []"),
+        "f:5:13: `tests[1].arguments` belongs to a command that is allowed",
+    );
+}
+
+#[test]
+fn a_file_is_read_only_if_it_can_be_trusted() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("bidden.toml");
+    assert!(matches!(Configuration::read(&path), Err(ConfigurationError::Io { .. })));
+    std::fs::write(&path, "[server]\n").expect("written");
+    assert!(Configuration::read(&path).is_ok());
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o646)).expect("permitted");
+    assert!(matches!(Configuration::read(&path), Err(ConfigurationError::WritableByOthers { .. })));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("permitted");
+    std::fs::write(&path, [0xff]).expect("written");
+    assert!(matches!(Configuration::read(&path), Err(ConfigurationError::NotText(_))));
+    std::fs::write(&path, "#".repeat(600_000)).expect("written");
+    assert!(matches!(Configuration::read(&path), Err(ConfigurationError::TooLong(_))));
+}
