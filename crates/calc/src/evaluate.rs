@@ -88,6 +88,16 @@ pub(crate) fn run(program: &Program, variables: &Variables, budget: &mut Budget)
         };
         counter = counter.wrapping_add(jump as usize);
     }
+    // Made anew where that is cheap: to move a value that was just written, as a whole, stalls the processor.
+    match stack.last() {
+        Some(Value::Float(value)) => return Ok(Value::Float(*value)),
+        Some(Value::Int(value)) => {
+            if let Some(value) = value.to_i64() {
+                return Ok(Value::Int(Integer::from(value)));
+            }
+        }
+        _ => {}
+    }
     let result = pop(&mut stack)?;
     result.charge_for_text(budget)?;
     Ok(result)

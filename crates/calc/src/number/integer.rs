@@ -174,6 +174,7 @@ impl Integer {
     }
 
     /// The decimal digits, unless there are more than 4,300.
+    #[inline]
     pub(crate) fn write_decimal(&self, out: &mut String) -> Result<(), Error> {
         match &self.0 {
             Repr::Small(value) => out.push_str(itoa::Buffer::new().format(*value)),
