@@ -100,7 +100,7 @@ Examples:
   bidden policy explain -- ping -c 3 127.0.0.1
   bidden policy explain --config bidden.toml --user ann -- ping 127.0.0.1")]
     Explain(Explain),
-    /// Run the [[tests]] that a configuration holds of itself
+    /// Run the tests that a configuration holds of itself
     #[command(after_help = "The exit code is 0 if every test passes and 1 if one fails.")]
     Test(PolicyFile),
 }
