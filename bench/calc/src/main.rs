@@ -18,7 +18,7 @@ use crate::table::Table;
 
 const USAGE: &str = "usage: bench-calc [ROUNDS]   (9 rounds)";
 
-/// Of the issue's two, the long one is the benchmark expression of fasteval.
+/// A short one and a long one.
 const TEXTS: [&str; 2] = [
     "(6 + 4) * 8",
     "(((((20 * 48) * (19 * 79)) + 21) + ((4 - 70 * (28 - 15)) * ((11 / 14) - 4 + 13)) + (((45 * 76 - \
