@@ -58,6 +58,24 @@ fn frames_give_a_frame_and_lists_give_a_list() {
 }
 
 #[test]
+fn a_list_keeps_every_bit_of_its_numbers() {
+    with_server(|served| async move {
+        let connection = served.connect().await;
+        // Each of these is another double when it is read in haste.
+        let numbers = [0.933_816_882_445_695_9, 1.0 / 3.0, 5e-324, 1.797_693_134_862_315_7e308, 0.1 + 0.2];
+        let request = json!({"command_type": "compute", "expression": "x + 0", "variables": {"x": numbers}});
+        let (reply, _) = compute(&connection, request, vec![]).await;
+        let returned: Vec<f64> = serde_json::from_value(reply["result"].clone()).expect("numbers");
+        assert_eq!(bits(&returned), bits(&numbers));
+        served.stop().await;
+    });
+}
+
+fn bits(numbers: &[f64]) -> Vec<u64> {
+    numbers.iter().map(|number| number.to_bits()).collect()
+}
+
+#[test]
 fn a_million_rows_pass_both_ways() {
     with_server(|served| async move {
         let connection = served.connect().await;
@@ -187,6 +205,9 @@ fn the_command_line_takes_columns_from_files() {
     };
     refused("x=items.csv:colour", "no column has the heading `colour`");
     refused("x=items.csv:name", "`a` in line 2 is no number");
+    refused("x=items.csv:9", "line 1 has no column 9");
+    std::fs::write(directory.path().join("bad.csv"), "1;5,2\n3,4\n").expect("written");
+    refused("x=bad.csv", "`1;5` in line 1 is no number");
     refused("x=missing.f64", "cannot read missing.f64: No such file");
     refused("x=odd", "no file of raw doubles of 8 bytes each");
     refused("x", "NAME=FILE");

@@ -38,6 +38,9 @@ fn run_prints_where_it_belongs_and_ends_as_the_command_did() {
     check(&mut run(&["ping", "127.0.0.1", "-c", "1"]), 0, "1 packets transmitted, 1 received", "");
     check(&mut run(&["ping", "-c", "1", "host.invalid"]), 2, "", "host.invalid");
     check(&mut run(&["uname", "-s"]), 0, "Linux\n", "");
+    // What stands behind the command is the command's, even where bidden has an option of that name.
+    check(&mut run(&["df", "-h"]), 0, "Filesystem", "");
+    check(&mut run(&["uname", "--json"]), 126, "", "`--json` is not allowed here");
     check(&mut run(&["--json", "uname", "-s"]), 0, r#"{"status":"success","result":"Linux\n""#, "");
     check(&mut run(&["rm", "-rf", "/"]), 126, "", "bidden: this command is not available to you\n");
     check(
@@ -72,6 +75,7 @@ fn compute_prints_the_value_and_points_at_what_is_wrong() {
     check(&mut compute(&["spam"]), 1, "", "Invalid variable name in expression");
     check(&mut compute(&["9**9**9**9"]), 125, "", "bidden:");
     check(&mut compute(&["x", "--var", "x"]), 125, "", "NAME=NUMBER");
+    check(&mut compute(&["x", "--var", "x=1,\"y\":2"]), 125, "", "a number as JSON spells it");
     check(&mut compute(&["--functions"]), 0, "math.sqrt(x", "");
 }
 
@@ -106,6 +110,11 @@ fn send_passes_both_ways_unchanged() {
         125,
         r#"{"status":"error","message":"the request is longer than 65536 bytes""#,
     );
+    let mut late = bidden(&daemon.endpoint);
+    let ping = daemon.log().with_file_name("ping.json");
+    let request = br#"{"command_type":"os","command_name":"ping","parameters":["127.0.0.1"]}"#;
+    std::fs::write(&ping, request).expect("written");
+    check(late.args(["send", "--timeout", "0.2"]).arg(ping), 124, "", "no reply came within 0.2 s");
     let mut missing = bidden(&daemon.endpoint);
     check(
         missing.args(["send", "/nonexistent/file"]),
@@ -177,10 +186,11 @@ fn serve_says_what_keeps_it_from_starting() {
         &mut with_log("/nonexistent/server.log"),
         125,
         "",
-        "cannot write the log /nonexistent/server.log: No such file",
+        "cannot write the log /nonexistent/server.log: No such file or directory (os error 2)\n",
     );
     check(&mut with_log("/"), 125, "", "cannot write the log /: Is a directory");
     check(&mut with_log("/dev/full"), 125, "", "No space left on device");
+    check(&mut with_log("/dev/null"), 125, "", "the disk does not take the log");
     std::fs::write(&log, "INFO:root:Received\n").expect("written");
     check(&mut with_log("server.log"), 125, "", "server.log is not a log of bidden: move it away");
     check(

@@ -187,3 +187,41 @@ fn a_client_that_never_reads_delays_nobody_and_is_let_go() {
         served.stop().await;
     });
 }
+
+#[test]
+fn what_has_arrived_before_the_end_is_answered() {
+    with_server(|served| async move {
+        let connection = served.connect().await;
+        served.wanted.send_replace(Phase::Drain);
+        for _ in 0..1000 {
+            let request = r#"{"command_type":"compute","expression":"1"}"#;
+            connection.send(request.into(), vec![]).await.expect("sent");
+        }
+        for _ in 0..1000 {
+            let reply = receive(&connection).await;
+            assert!(reply["code"] == "busy" || reply["result"] == 1, "{reply}");
+        }
+        served.stop().await;
+    });
+}
+
+#[test]
+fn the_end_gives_up_computations_that_wait() {
+    with_server(|served| async move {
+        let connection = served.connect().await;
+        for _ in 0..100 {
+            let request = r#"{"command_type":"compute","expression":"factorial(3000) % 7"}"#;
+            connection.send(request.into(), vec![]).await.expect("sent");
+        }
+        // One comes back, so all were taken.
+        receive(&connection).await;
+        let began = Instant::now();
+        served.wanted.send_replace(Phase::End);
+        for _ in 1..100 {
+            let reply = receive(&connection).await;
+            assert!(reply["status"] == "success" || reply["code"] == "cancelled", "{reply}");
+        }
+        assert!(began.elapsed() < Duration::from_secs(10));
+        served.stop().await;
+    });
+}

@@ -59,7 +59,7 @@ a fixed list of harmless commands: date, df, free, hostname, id, ping, ps, uname
 uptime, whoami.
 
 On Ctrl-C or SIGTERM it takes no new work, lets what runs come to its end for 10
-seconds, answers everyone and exits 0. A second Ctrl-C ends at once what runs.
+seconds (or as long as the configuration says), answers everyone and exits 0. A second Ctrl-C ends at once what runs.
 
 Examples:
   bidden serve
@@ -119,12 +119,9 @@ pub(crate) struct Explain {
     /// The user
     #[arg(long, value_name = "NAME", default_value = "local")]
     pub(crate) user: String,
-    /// The command's name in the policy
-    #[arg(value_name = "COMMAND")]
-    pub(crate) command: String,
-    /// Its parameters
-    #[arg(value_name = "PARAMETER", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) parameters: Vec<String>,
+    /// The command's name in the policy, and its parameters
+    #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_names = ["COMMAND", "PARAMETER"])]
+    pub(crate) words: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -169,12 +166,9 @@ pub(crate) struct Run {
     /// Print the reply as JSON instead
     #[arg(long)]
     pub(crate) json: bool,
-    /// The command's name in the server's policy
-    #[arg(value_name = "COMMAND")]
-    pub(crate) command: String,
-    /// Its parameters
-    #[arg(value_name = "PARAMETER", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) parameters: Vec<String>,
+    /// The command's name in the server's policy, and its parameters
+    #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_names = ["COMMAND", "PARAMETER"])]
+    pub(crate) words: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -199,7 +193,7 @@ pub(crate) struct Compute {
     #[arg(long = "column", value_name = "NAME=FILE[:COLUMN]", value_parser = ColumnFile::parse)]
     pub(crate) columns: Vec<ColumnFile>,
     /// Print a resulting column as raw little-endian doubles instead of a number a line
-    #[arg(long, requires = "columns")]
+    #[arg(long, requires = "columns", conflicts_with = "json")]
     pub(crate) raw: bool,
     /// Spell the result so that any JSON reader gets it exactly, such as {"$int":"…"}
     #[arg(long)]
@@ -230,15 +224,21 @@ pub(crate) const DEFAULT_ENDPOINT: &str = "tcp://127.0.0.1:5555";
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     let duration = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
-    if duration.is_zero() || duration > client::LONGEST_WAIT {
-        return Err(format!("must be above 0 and at most {}", client::LONGEST_WAIT.as_secs()));
+    if duration.is_zero() || duration > client::MAX_TIMEOUT {
+        return Err(format!("must be above 0 and at most {}", client::MAX_TIMEOUT.as_secs()));
     }
     Ok(duration)
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
-    let (name, number) = text.split_once('=').ok_or("write it as NAME=NUMBER, such as x=2.5")?;
-    Ok((name.to_owned(), number.trim().to_owned()))
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=NUMBER, such as x=2.5")?;
+    let value = value.trim();
+    match serde_json::from_str(value) {
+        Ok(serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err("the value must be a number as JSON spells it, true or false".to_owned()),
+    }
 }
 
 #[cfg(test)]

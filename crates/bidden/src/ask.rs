@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use client::{Action, Answer, Client, Failure, Numbers, Output, Request, Variable, Verdict};
+use client::{Action, Answer, Client, Failure, NoAnswer, Numbers, Output, Request, Variable, Verdict};
 
 use crate::arguments::{Compute, Run, Send, Server};
 use crate::columns::{self, ColumnFile};
@@ -18,7 +18,10 @@ use crate::terminal::{complain, inform, is_watched, pass_on};
 const QUIET_WAIT: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(arguments: Run) -> anyhow::Result<Exit> {
-    let action = Action::os(arguments.command, arguments.parameters.into_iter().map(Into::into));
+    let mut words = arguments.words.into_iter();
+    // The command line asks for one word at least.
+    let command = words.next().unwrap_or_default();
+    let action = Action::os(command, words.map(Into::into));
     let answer = request(&arguments.server, action, vec![]).await?;
     if arguments.json {
         return print_raw(&answer);
@@ -53,7 +56,10 @@ pub(crate) async fn compute(arguments: Compute) -> anyhow::Result<Exit> {
         columns: arguments.columns.iter().map(|column| column.name.as_str().into()).collect(),
         numbers: if arguments.strict { Numbers::Strict } else { Numbers::Python },
     };
-    let columns = arguments.columns.iter().map(ColumnFile::read).collect::<anyhow::Result<_>>()?;
+    let columns = arguments.columns.iter().map(ColumnFile::read).collect::<anyhow::Result<Vec<_>>>()?;
+    if columns.iter().map(Bytes::len).sum::<usize>() > client::MAX_COLUMN_BYTES {
+        anyhow::bail!("the columns have more than {} bytes, which no server takes", client::MAX_COLUMN_BYTES);
+    }
     let answer = request(&arguments.server, action, columns).await?;
     if arguments.json {
         return print_raw(&answer);
@@ -84,8 +90,14 @@ pub(crate) async fn compute(arguments: Compute) -> anyhow::Result<Exit> {
 pub(crate) async fn send(arguments: Send) -> anyhow::Result<Exit> {
     let frame = read(&arguments.file)?;
     let patience = arguments.server.timeout.unwrap_or(client::LONGEST_WAIT);
-    let answer = connect(&arguments.server).await?.exchange(frame, vec![], patience).await?;
-    print_raw(&answer)
+    match connect(&arguments.server).await?.exchange(frame, vec![], patience).await {
+        Ok(answer) => print_raw(&answer),
+        Err(late @ NoAnswer::Late(_)) => {
+            complain(&late.to_string());
+            Ok(Exit::TimedOut)
+        }
+        Err(lost) => Err(lost.into()),
+    }
 }
 
 fn list_functions() -> anyhow::Result<Exit> {

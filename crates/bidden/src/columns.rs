@@ -54,8 +54,10 @@ impl ColumnFile {
         };
         let index = index.with_context(|| format!("no column has the heading `{wanted}`"))?;
         let mut bytes = Vec::new();
-        // A first line that holds no number here is a line of headings.
-        if first_is_data && let Some(Ok(value)) = first.get(index).map(|cell| cell.trim().parse::<f64>()) {
+        let cell = first.get(index).with_context(|| format!("line 1 has no column {wanted}"))?.trim();
+        let is_heading = !first.iter().any(|cell| cell.trim().parse::<f64>().is_ok());
+        if first_is_data && !is_heading {
+            let value: f64 = cell.parse().with_context(|| format!("`{cell}` in line 1 is no number"))?;
             bytes.extend_from_slice(&value.to_le_bytes());
         }
         for (line, record) in (2_u64..).zip(records) {

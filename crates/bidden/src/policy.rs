@@ -104,13 +104,14 @@ fn explain(arguments: &Explain) -> anyhow::Result<Exit> {
         let _ = writeln!(text, "  {name:<8} {value}");
     };
     row("user", &place(user.line));
-    if let Some(command) = policy.commands().get(&arguments.command) {
+    let (name, parameters) = arguments.words.split_first().context("a command is missing")?;
+    if let Some(command) = policy.commands().get(name) {
         row("command", &place(command.line));
     }
     if user.has_expired(jiff::Timestamp::now()) {
         return answer(false, &format!("refused: the time of `{}` is over (`not_after`)", user.name), &text);
     }
-    match policy.decide_command(user, &arguments.command, &arguments.parameters) {
+    match policy.decide_command(user, name, parameters) {
         Ok(Permitted { command, arguments, grant }) => {
             match grant {
                 Grant::Role { name, line } => row("role", &format!("{name}, {}", place(Some(*line)))),

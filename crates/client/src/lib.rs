@@ -19,17 +19,22 @@ use bytes::Bytes;
 use transport::{Connection, Lost, Received};
 
 pub use transport::ConnectError;
-pub use wire::limits::MAX_REQUEST_BYTES;
+pub use wire::limits::{MAX_COLUMN_BYTES, MAX_REQUEST_BYTES, MAX_TIMEOUT};
 pub use wire::{
     Action, End, ErrorCode, Failure, InvalidReply, Numbers, Output, Reply, Request, RequestId, Variable,
     Verdict,
 };
 
+/// The Rust of the README, compiled by the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 /// How long [`Client::connect`] looks for a server.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest wait for a reply: the longest time limit that a request can ask for, and some time for its way.
-pub const LONGEST_WAIT: Duration = wire::limits::MAX_TIMEOUT.saturating_add(REPLY_MARGIN);
+pub const LONGEST_WAIT: Duration = MAX_TIMEOUT.saturating_add(REPLY_MARGIN);
 
 /// How long after a request's own time limit its reply may still come.
 const REPLY_MARGIN: Duration = Duration::from_secs(10);

@@ -21,6 +21,9 @@ use crate::start::{StartError, Started, start};
 /// Between SIGTERM and SIGKILL, for a command that has to end.
 const TERMINATION_GRACE: Duration = Duration::from_millis(500);
 
+/// How long a killed command is waited for. One in an uninterruptible sleep dies later, and nobody waits for it.
+const REAP_TIME: Duration = Duration::from_secs(1);
+
 /// How long output is still read after a command's end, while its group is gone and a stranger holds the pipe.
 const DRAIN_TIME: Duration = Duration::from_millis(200);
 
@@ -70,12 +73,11 @@ pub async fn run(plan: Plan, stop: impl Future<Output = ()>) -> Result<Outcome, 
         }
         why
     };
-    let _ = pidfd.readable().await;
-    let status = started.reap().map_err(StartError::System)?;
-    let end = match why {
-        Why::Ended => end_of(status),
-        Why::TimedOut => End::TimedOut,
-        Why::Cancelled => End::Cancelled,
+    let end = match (why, timeout(REAP_TIME, pidfd.readable()).await) {
+        (Why::Ended, _) => end_of(started.reap().map_err(StartError::System)?),
+        // Dropping it reaps it, whenever it dies.
+        (Why::TimedOut, _) => End::TimedOut,
+        (Why::Cancelled, _) => End::Cancelled,
     };
     Ok(Outcome {
         end,

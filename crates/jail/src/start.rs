@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, PidfdFlags, Resource, Signal, getrlimit, setrlimit};
 
 use crate::plan::Plan;
 
@@ -15,6 +15,9 @@ const ENVIRONMENT: [(&str, &str); 3] = [
     ("LANG", "C.UTF-8"),
     ("HOME", "/nonexistent"),
 ];
+
+/// The usual soft limit of descriptors (getrlimit(2)).
+const DESCRIPTORS: u64 = 1024;
 
 const WORKING_DIRECTORY: &str = "/";
 
@@ -54,11 +57,12 @@ pub(crate) fn start(plan: &Plan) -> Result<Started, StartError> {
         .stderr(Stdio::piped());
     #[expect(unsafe_code, reason = "the calls between fork and exec need it")]
     // SAFETY: between fork and exec only async-signal-safe functions may run, because another thread may have held
-    // any lock when fork copied the process. `setsid` and `close_range` are plain system calls: they allocate
-    // nothing, take no lock, and touch only the child.
+    // any lock when fork copied the process. `setsid`, `getrlimit`, `setrlimit` and `close_range` are plain system
+    // calls: they allocate nothing, take no lock, and touch only the child.
     unsafe {
         command.pre_exec(|| {
             rustix::process::setsid()?;
+            limit_descriptors()?;
             close_on_exec_from(3)
         });
     }
@@ -110,6 +114,15 @@ impl Drop for Started {
             }
         }
     }
+}
+
+/// Gives a command the usual number of descriptors, whatever the server needs for itself: programs that close or scan
+/// all of them, and those that use select(2), expect it.
+fn limit_descriptors() -> io::Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = Some(limit.maximum.map_or(DESCRIPTORS, |hard| hard.min(DESCRIPTORS)));
+    setrlimit(Resource::Nofile, limit)?;
+    Ok(())
 }
 
 /// Marks every descriptor from `first` on to be closed by execve(2): what this process inherited without that mark

@@ -95,6 +95,11 @@ async fn an_inherited_descriptor_without_close_on_exec_stays_behind() {
 }
 
 #[tokio::test]
+async fn the_command_has_the_usual_number_of_descriptors() {
+    assert_eq!(text(&outcome(shell("ulimit -Sn")).await.stdout.bytes), "1024\n");
+}
+
+#[tokio::test]
 async fn the_command_leads_its_own_session() {
     let outcome = outcome(shell("cut -d' ' -f6 /proc/$$/stat; echo $$")).await;
     let ids: Vec<_> = text(&outcome.stdout.bytes).lines().collect();

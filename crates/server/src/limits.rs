@@ -43,3 +43,9 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 /// The most that `shutdown_grace` can be set to.
 pub const MAX_SHUTDOWN_GRACE: Duration = Duration::from_mins(10);
+
+/// At the end of the server: this long without a request, and the last one has been answered.
+pub const QUIET_TIME: Duration = Duration::from_millis(100);
+
+/// At the end of the server: requests that come later than this are not answered any more.
+pub const LAST_CALL: Duration = Duration::from_secs(2);

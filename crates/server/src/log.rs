@@ -26,6 +26,8 @@ pub(crate) struct Log {
     synced: Cell<u64>,
     syncing: Cell<bool>,
     sync_ended: Notify,
+    /// The disk refused a sync. What it lost then it may not tell again, so this lasts until the next start.
+    sync_failed: Cell<bool>,
 }
 
 /// What the next record builds on.
@@ -40,7 +42,7 @@ struct State {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The system refused.
-    #[error("cannot write the log {path}: {source}")]
+    #[error("cannot write the log {path}")]
     Io {
         /// The log's path as it was given.
         path: String,
@@ -80,6 +82,7 @@ impl Log {
             synced: Cell::new(0),
             syncing: Cell::new(false),
             sync_ended: Notify::new(),
+            sync_failed: Cell::new(false),
         };
         Ok((log, opened.torn_bytes))
     }
@@ -96,6 +99,9 @@ impl Log {
 
     /// Writes every appended record to the file. A process that is killed after this loses none of them.
     pub(crate) fn commit(&self) -> Result<Committed, Unwritable> {
+        if self.sync_failed.get() {
+            return Err(Unwritable);
+        }
         let mut state = self.state.borrow_mut();
         if state.unwritten.is_empty() {
             return Ok(Committed(()));
@@ -147,7 +153,11 @@ impl Log {
                 Ok(())
             }
             Err(error) => {
-                complain(&format!("the disk does not take the log: {error}"));
+                self.sync_failed.set(true);
+                self.broken.set(true);
+                complain(&format!(
+                    "the disk does not take the log: {error}; nothing is executed until a new start"
+                ));
                 Err(Unwritable)
             }
         }
@@ -226,6 +236,17 @@ mod tests {
             assert_eq!(bytes, torn.len() as u64);
             assert_eq!(std::fs::read_to_string(&path).expect("text"), whole);
         }
+    }
+
+    #[test]
+    fn a_torn_first_line_is_removed_too() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("server.log");
+        std::fs::write(&path, "{\"seq\":1,\"time\":\"2026").expect("written");
+        let (log, bytes) = Log::open(&path).expect("opened");
+        assert_eq!(bytes, 21);
+        append(&log, "whole");
+        assert_chained(&std::fs::read_to_string(&path).expect("text"), 1);
     }
 
     #[test]

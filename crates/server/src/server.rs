@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use transport::{Frame, ListenError, Listener};
 
 use crate::config::Limits;
+use crate::limits::{LAST_CALL, QUIET_TIME};
 use crate::log::{Log, OpenError};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
@@ -104,7 +105,7 @@ impl Server {
                 line.number("torn_bytes_removed", torn_bytes);
             }
         });
-        log.commit().map_err(|_| StartError::FirstRecord)?;
+        log.commit_durably().await.map_err(|_| StartError::FirstRecord)?;
         Ok(Self { listener, service: Rc::new(Service::new(config.policy, config.limits, log)) })
     }
 
@@ -143,23 +144,22 @@ async fn answer_until_drained(
     let mut frames: Vec<Frame> = Vec::new();
     let mut recorded: Vec<Recorded> = Vec::new();
     let mut grace_ends = Instant::now();
+    let mut last_call = None;
     loop {
-        tokio::select! {
-            received = listener.receive(&mut frames) => received.map_err(|_| ServeError::Socket)?,
-            Some(ended) = running.next() => recorded.push(ended),
-            phase = next_phase(&mut wanted, service.phase(), grace_ends) => {
-                service.enter(phase);
-                grace_ends = Instant::now().checked_add(service.shutdown_grace).unwrap_or(grace_ends);
+        if frames.is_empty() {
+            tokio::select! {
+                received = listener.receive(&mut frames) => received.map_err(|_| ServeError::Socket)?,
+                Some(ended) = running.next() => recorded.push(ended),
+                phase = next_phase(&mut wanted, service.phase(), grace_ends) => {
+                    service.enter(phase);
+                    grace_ends = Instant::now().checked_add(service.shutdown_grace).unwrap_or(grace_ends);
+                }
             }
         }
         while let Some(Some(ended)) = running.next().now_or_never() {
             recorded.push(ended);
         }
         let stopping = service.phase() != Phase::Serve;
-        if stopping {
-            // What has arrived by now is answered too.
-            let _ = listener.receive(&mut frames).now_or_never();
-        }
         if service.log.is_broken() {
             // Perhaps there is room again; the attempt itself finds out.
             let _ = service.log.commit();
@@ -173,7 +173,13 @@ async fn answer_until_drained(
         }
         send(listener, service, &mut recorded);
         if stopping && running.is_empty() {
-            return Ok(());
+            // What has arrived by now is answered too, until nothing more comes for a moment.
+            let until =
+                *last_call.get_or_insert_with(|| Instant::now().checked_add(LAST_CALL).unwrap_or(grace_ends));
+            let silent = tokio::time::timeout(QUIET_TIME, listener.receive(&mut frames)).await.is_err();
+            if silent || Instant::now() >= until {
+                return Ok(());
+            }
         }
     }
 }

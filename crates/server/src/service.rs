@@ -83,8 +83,8 @@ impl Service {
         *self.phase.borrow()
     }
 
-    /// Completes when the commands that still run have to end.
-    pub(crate) fn end_of_commands(&self) -> impl Future<Output = ()> + use<> {
+    /// Completes when the work that is still under way has to end.
+    pub(crate) fn end_of_work(&self) -> impl Future<Output = ()> + use<> {
         let mut phase = self.phase.subscribe();
         async move {
             // The sender lives as long as the service, and the service as long as any command.

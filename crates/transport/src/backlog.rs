@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use omq::{IdentitySocket, Message};
 
-use crate::limits::{LONG_REPLY_BYTES, MAX_BACKLOG_BYTES, MAX_UNREAD_COLUMN_BYTES};
+use crate::limits::{LONG_REPLY_BYTES, MAX_BACKLOG_BYTES, MAX_UNREAD_COLUMN_BYTES, WAITING_REPLY_OVERHEAD};
 use crate::peer::Peer;
 
 /// What every connection has not read.
@@ -100,7 +100,7 @@ impl Backlogs {
         if backlog.given_up {
             return;
         }
-        backlog.waiting_bytes = backlog.waiting_bytes.saturating_add(message.byte_len());
+        backlog.waiting_bytes = backlog.waiting_bytes.saturating_add(cost(&message));
         backlog.waiting.push_back(message);
         if backlog.waiting_bytes > MAX_BACKLOG_BYTES {
             backlog.give_up(socket, peer);
@@ -123,18 +123,20 @@ impl Backlogs {
                 break;
             }
         }
-        if let Some(backlog) = self.0.borrow_mut().get_mut(&connection) {
+        let mut backlogs = self.0.borrow_mut();
+        if let Some(backlog) = backlogs.get_mut(&connection) {
             backlog.waiting.clear();
             backlog.waiting_bytes = 0;
             backlog.sending = false;
         }
+        backlogs.retain(|_, backlog| !backlog.is_idle());
     }
 
     fn pop(&self, connection: u64) -> Option<Message> {
         let mut backlogs = self.0.borrow_mut();
         let backlog = backlogs.get_mut(&connection)?;
         let message = backlog.waiting.pop_front()?;
-        backlog.waiting_bytes = backlog.waiting_bytes.saturating_sub(message.byte_len());
+        backlog.waiting_bytes = backlog.waiting_bytes.saturating_sub(cost(&message));
         Some(message)
     }
 }
@@ -152,4 +154,9 @@ impl Backlog {
             tokio::task::spawn_local(async move { socket.disconnect_peer(connection).await });
         }
     }
+}
+
+/// What a waiting reply takes in memory.
+fn cost(message: &Message) -> usize {
+    message.byte_len().saturating_add(WAITING_REPLY_OVERHEAD)
 }

@@ -27,10 +27,16 @@ pub const LONG_REPLY_BYTES: usize = 4 * 1024;
 /// leaves more unread is disconnected.
 pub const MAX_BACKLOG_BYTES: usize = 8 * 1024 * 1024;
 
+/// What a waiting reply counts for beside its own bytes: what the queues need to hold it.
+pub const WAITING_REPLY_OVERHEAD: usize = 512;
+
 /// Columns that a client has not read, in bytes. A client that leaves more unread is disconnected.
 pub const MAX_UNREAD_COLUMN_BYTES: usize = 128 * 1024 * 1024;
 
-/// Connections at once. One more is turned away before it can send a message.
+/// Descriptors that are kept for everything but connections: the log, and three for each command that runs.
+pub const RESERVED_DESCRIPTORS: usize = 512;
+
+/// Connections at once, where the system gives so many descriptors. One more is turned away before it can send a message.
 pub const MAX_CONNECTIONS: usize = 16_384;
 
 /// Connections at once that have not finished their ZMTP handshake.

@@ -12,11 +12,13 @@ use omq::{
     AuthenticationResult, AuthenticationStatus, Authenticator, Endpoint, IdentitySocket, MechanismSetup,
     Message, Options, Socket, SocketType, TrySendError,
 };
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::backlog::{Backlogs, Part};
 use crate::limits::{
     HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, LINGER, MAX_BATCH, MAX_CONNECTIONS, MAX_FRAMES,
-    MAX_MESSAGE_BYTES, MAX_PENDING_HANDSHAKES, RECEIVE_HIGH_WATER_MARK, SEND_HIGH_WATER_MARK,
+    MAX_MESSAGE_BYTES, MAX_PENDING_HANDSHAKES, RECEIVE_HIGH_WATER_MARK, RESERVED_DESCRIPTORS,
+    SEND_HIGH_WATER_MARK,
 };
 use crate::peer::Peer;
 
@@ -42,7 +44,8 @@ pub struct Frame {
     pub arrived: Instant,
 }
 
-/// Where a reply to a frame goes: to the connection that the frame came by, in the shape that it came in.
+/// Where a reply to a frame goes: to the routing id that the frame came from, in the shape that it came in. An id that
+/// the client did not declare belongs to its connection alone.
 #[derive(Clone, Debug)]
 pub struct ReturnPath {
     peer: Peer,
@@ -100,8 +103,9 @@ impl Listener {
             .heartbeat_interval(HEARTBEAT_INTERVAL)
             .heartbeat_timeout(HEARTBEAT_TIMEOUT)
             .linger(LINGER);
-        options.mechanism =
-            MechanismSetup::NullServer { authenticator: turn_away_when_full(Arc::clone(&connections)) };
+        options.mechanism = MechanismSetup::NullServer {
+            authenticator: turn_away_when_full(Arc::clone(&connections), most_connections()),
+        };
         let socket = Socket::try_new(SocketType::Router, options)
             .and_then(|socket| socket.identity_routing())
             .map_err(failed)?;
@@ -196,10 +200,23 @@ fn loopback_address(endpoint: &str) -> Result<SocketAddr, ListenError> {
     if address.ip().is_loopback() { Ok(address) } else { Err(ListenError::NotLoopback(endpoint.to_owned())) }
 }
 
-fn turn_away_when_full(connections: Arc<AtomicUsize>) -> Authenticator {
+/// As many as there are descriptors for, with some left for commands. The limit of this process is raised as far as it
+/// may be; commands get the usual one back.
+fn most_connections() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it cannot be raised the old one holds.
+    let _ = setrlimit(Resource::Nofile, limit);
+    let descriptors = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
+    let room =
+        descriptors.map_or(MAX_CONNECTIONS, |descriptors| descriptors.saturating_sub(RESERVED_DESCRIPTORS));
+    room.clamp(1, MAX_CONNECTIONS)
+}
+
+fn turn_away_when_full(connections: Arc<AtomicUsize>, most: usize) -> Authenticator {
     Authenticator::new_with_result(move |_| {
         let mut result = AuthenticationResult::allow();
-        if connections.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
+        if connections.load(Ordering::Relaxed) >= most {
             result.status = AuthenticationStatus::TemporaryFailure;
         }
         result

@@ -24,7 +24,7 @@ pub struct Reply<'a> {
     pub id: Option<Cow<'a, str>>,
     /// The server's name for the execution of a command.
     pub job: Option<Cow<'a, str>>,
-    /// From the request's arrival to its result, in microseconds on the wire's millisecond scale.
+    /// From the request's arrival to its result; on the wire in milliseconds with three decimals.
     pub duration: Option<Duration>,
     /// The result or the error.
     pub verdict: Verdict<'a>,

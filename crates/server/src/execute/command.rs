@@ -20,7 +20,7 @@ pub(super) async fn run(plan: Plan, service: &Service, entry: &mut Entry<'_>) ->
     entry.job = Some(job);
     service.log.commit_durably().await.map_err(|_| Refusal::internal("the log cannot be written"))?;
     let time_limit = plan.time_limit;
-    let outcome = jail::run(plan, service.end_of_commands()).await.map_err(|error| not_started(&error))?;
+    let outcome = jail::run(plan, service.end_of_work()).await.map_err(|error| not_started(&error))?;
     let output = output(outcome.stdout, outcome.stderr);
     let ended_early = |code, message: String| {
         Err(Failure { output: Some(output.clone()), ..Failure::new(code, message) }.into())

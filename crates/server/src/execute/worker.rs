@@ -24,10 +24,17 @@ pub(super) async fn on_worker(
         });
         result.await.unwrap_or_else(|error| Err(Refusal::internal(error.to_string())))
     };
-    match timeout {
-        None => working.await,
-        Some(timeout) => tokio::time::timeout(timeout, working).await.unwrap_or_else(|_| {
-            Err(Refusal::open(ErrorCode::TimedOut, "the computation was not finished in time"))
-        }),
+    let late = async {
+        match timeout {
+            Some(timeout) => tokio::time::sleep(timeout).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        result = working => result,
+        () = late => Err(Refusal::open(ErrorCode::TimedOut, "the computation was not finished in time")),
+        () = service.end_of_work() => {
+            Err(Refusal::open(ErrorCode::Cancelled, "the computation was given up because the server is stopping"))
+        }
     }
 }

@@ -14,6 +14,9 @@ use crate::limits::MAX_LOG_LINE_BYTES;
 /// Only its owner reads it: it holds what people asked for and what they got.
 const MODE: u32 = 0o600;
 
+/// What every log starts with.
+const FIRST_BYTES: &[u8] = b"{\"seq\":1,\"time\":\"";
+
 pub(super) struct Opened {
     pub(super) file: File,
     pub(super) next_sequence: u64,
@@ -31,9 +34,9 @@ pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
         Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(shown)),
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
-    let Tail { last_line, torn_bytes } = read_tail(&mut file).map_err(failed)?;
+    let Tail { last_line, torn_bytes, is_ours } = read_tail(&mut file).map_err(failed)?;
     let (next_sequence, previous) = match last_line {
-        None if torn_bytes == 0 => (1, [0; 32]),
+        None if torn_bytes == 0 || is_ours => (1, [0; 32]),
         None => return Err(OpenError::Foreign(shown)),
         Some(line) => {
             let last: LastRecord = serde_json::from_slice(&line).map_err(|_| OpenError::Foreign(shown))?;
@@ -80,6 +83,8 @@ struct Tail {
     last_line: Option<Vec<u8>>,
     /// What stands after it: a line that was cut short.
     torn_bytes: u64,
+    /// Whether a file of one torn line starts as every log does.
+    is_ours: bool,
 }
 
 fn read_tail(file: &mut File) -> io::Result<Tail> {
@@ -90,11 +95,11 @@ fn read_tail(file: &mut File) -> io::Result<Tail> {
     file.take(length.saturating_sub(start)).read_to_end(&mut tail)?;
     let newline = |bytes: &[u8]| bytes.iter().rposition(|&byte| byte == b'\n');
     let Some(end) = newline(&tail) else {
-        return Ok(Tail { last_line: None, torn_bytes: length });
+        return Ok(Tail { last_line: None, torn_bytes: length, is_ours: tail.starts_with(FIRST_BYTES) });
     };
     let torn_bytes = tail.len().saturating_sub(end).saturating_sub(1) as u64;
     tail.truncate(end);
     let first = newline(&tail).map_or(0, |previous_end| previous_end.saturating_add(1));
     tail.drain(..first);
-    Ok(Tail { last_line: Some(tail), torn_bytes })
+    Ok(Tail { last_line: Some(tail), torn_bytes, is_ours: true })
 }
