@@ -216,7 +216,21 @@ impl<'a> Lexer<'a> {
         if self.peek().is_none() {
             return self.fail();
         }
+        if self.token == Token::End && self.brackets == 0 {
+            return self.skip_start_of_line();
+        }
         Ok(())
+    }
+
+    /// Before the first token a line that is continued is still the start of the code, and may not be indented.
+    fn skip_start_of_line(&mut self) -> Result<(), Error> {
+        let start = self.position;
+        self.skip_blanks();
+        match self.peek() {
+            None | Some(b'#' | b'\n' | b'\r') => Ok(()),
+            Some(_) if is_indentation(self.slice(start)) => self.fail(),
+            Some(_) => Ok(()),
+        }
     }
 
     #[inline]

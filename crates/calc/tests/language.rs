@@ -126,7 +126,9 @@ fn comparison_and_choice() {
 
 #[test]
 fn lexical_rules() {
-    for text in ["\x0c1", " \x0c1", "\n\x0c1", "\n \x0c1", "1\n\x0c", "\x0c #\n1", "(1\n\x0c)"] {
+    for text in
+        ["\x0c1", " \x0c1", "\n\x0c1", "\n \x0c1", "1\n\x0c", "\x0c #\n1", "(1\n\x0c)", "\\\n1", "1 + \\\n 0"]
+    {
         check(text, "1");
     }
     check("1_000", "1000");
@@ -181,6 +183,8 @@ fn lexical_rules() {
         ("# a\0b\n1", 4),
         ("\x0c 1", 3),
         ("\n\x0c 1", 4),
+        ("\\\n 1", 4),
+        ("\\\n \\\n1", 4),
     ] {
         check_syntax(text, column);
     }
