@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::capture::Capture;
@@ -20,6 +21,9 @@ use crate::start::{StartError, Started, start};
 
 /// Between SIGTERM and SIGKILL, for a command that has to end.
 const TERMINATION_GRACE: Duration = Duration::from_millis(500);
+
+/// Starts at the same time: fork(2) copies under a lock of the whole process, so more of them only wait for each other.
+static STARTS: Semaphore = Semaphore::const_new(2);
 
 /// How long a killed command is waited for. One in an uninterruptible sleep dies later, and nobody waits for it.
 const REAP_TIME: Duration = Duration::from_secs(1);
@@ -37,9 +41,12 @@ pub async fn run(plan: Plan, stop: impl Future<Output = ()>) -> Result<Outcome, 
     let began = Instant::now();
     let deadline = began.checked_add(plan.time_limit);
     let output_limit = plan.output_limit;
-    let mut started = tokio::task::spawn_blocking(move || start(&plan))
-        .await
-        .map_err(|error| StartError::System(io::Error::other(error)))??;
+    let mut started = {
+        let _turn = STARTS.acquire().await.map_err(|error| StartError::System(io::Error::other(error)))?;
+        tokio::task::spawn_blocking(move || start(&plan))
+            .await
+            .map_err(|error| StartError::System(io::Error::other(error)))??
+    };
     let (pidfd, mut stdout, mut stderr) = watch(&mut started, output_limit).map_err(StartError::System)?;
 
     let mut read = false;
