@@ -152,9 +152,7 @@ fn a_server_that_goes_away_is_noticed() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("bidden starts");
-    while !daemon::records(&daemon.log()).iter().any(|record| record["event"] == "started") {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    daemon.wait_for_start_of_command();
     daemon.signal(Signal::KILL);
     daemon.wait();
     let output = client.wait_with_output().expect("ended");
@@ -210,9 +208,7 @@ fn signals_stop_it_in_order() {
             .stdout(Stdio::piped())
             .spawn()
             .expect("bidden starts");
-        while !daemon::records(&daemon.log()).iter().any(|record| record["event"] == "started") {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        daemon.wait_for_start_of_command();
         daemon.signal(signal);
         let output = client.wait_with_output().expect("ended");
         assert!(output.status.success() && text(&output.stdout).contains("2 packets transmitted"));
@@ -232,9 +228,7 @@ fn a_second_signal_ends_what_runs() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("bidden starts");
-    while !daemon::records(&daemon.log()).iter().any(|record| record["event"] == "started") {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    daemon.wait_for_start_of_command();
     daemon.signal(Signal::INT);
     let mut new_work = bidden(&daemon.endpoint);
     check(new_work.args(["compute", "1"]), 125, "", "the server is stopping; try again in");

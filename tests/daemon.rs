@@ -61,6 +61,13 @@ impl Daemon {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).expect("the server is there");
     }
 
+    /// Waits until the log says that a command has been started.
+    pub(crate) fn wait_for_start_of_command(&self) {
+        while !records(&self.log()).iter().any(|record| record["event"] == "started") {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("the server was started")
     }
