@@ -1,7 +1,15 @@
 //! The whole of bidden from outside: real processes, real sockets, real logs.
-#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic"
+)]
 
 mod daemon;
+mod keyed;
+mod raw_curve;
 mod raw_peer;
 mod served;
 
@@ -9,5 +17,7 @@ mod columns;
 mod commandline;
 mod commands;
 mod documents;
+mod hostile_peers;
+mod keys;
 mod policy;
 mod protocol;

@@ -5,14 +5,14 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use server::config::Limits;
 use server::policy::{Command, Policy};
-use server::{Config, Phase, Server};
+use server::{Access, Config, Phase, Server};
 use tokio::sync::watch;
 
 /// Serves on a free port until it is killed.
 pub(crate) fn serve(log: &Path) -> Result<()> {
     let policy = Policy::new([("true".to_owned(), Command::new("/bin/true"))]);
     let config = Config {
-        listen: "tcp://127.0.0.1:0".to_owned(),
+        listeners: vec![("tcp://127.0.0.1:0".to_owned(), Access::Plain)],
         log: log.to_owned(),
         policy,
         limits: Limits::default(),
@@ -21,7 +21,8 @@ pub(crate) fn serve(log: &Path) -> Result<()> {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let (_wanted, phase) = watch::channel(Phase::Serve);
         let server = Server::bind(config).await?;
-        eprintln!("listening on {}", server.endpoint());
+        let (endpoint, _) = server.endpoints().next().context("no listener")?;
+        eprintln!("listening on {endpoint}");
         server.serve(phase).await.context("the server stopped")
     })
 }

@@ -8,6 +8,10 @@ mod columns;
 mod commands;
 mod demo;
 mod exit;
+mod hosts;
+mod init;
+mod invitation;
+mod keygen;
 mod policy;
 mod serve;
 mod terminal;
@@ -40,7 +44,10 @@ fn start(mode: Mode) -> Exit {
         .and_then(|runtime| tokio::task::LocalSet::new().block_on(&runtime, dispatch(mode)));
     ended.unwrap_or_else(|error| {
         terminal::complain(&format!("{error:#}"));
-        Exit::Own
+        match error.downcast_ref() {
+            Some(client::ConnectError::KeyRefused { .. }) => Exit::Refused,
+            _ => Exit::Own,
+        }
     })
 }
 
@@ -52,6 +59,10 @@ async fn dispatch(mode: Mode) -> anyhow::Result<Exit> {
         Mode::Commands(arguments) => commands::commands(arguments).await,
         Mode::Policy(arguments) => policy::policy(arguments),
         Mode::Send(arguments) => ask::send(arguments).await,
+        Mode::Init(arguments) => init::init(&arguments),
+        Mode::Invite(arguments) => invitation::invite(&arguments),
+        Mode::Accept(arguments) => invitation::accept(&arguments),
+        Mode::Keygen(arguments) => keygen::keygen(&arguments),
         Mode::Demo => demo::demo().await,
     }
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use server::config::Configuration;
-use server::{Config, Phase, Reloader, Server};
+use server::config::{Configuration, Listener, Protection};
+use server::{Access, Config, Phase, Reloader, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -20,22 +20,27 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let (path, configuration) = load(&arguments.source)?;
+    let listeners = listeners(&configuration, arguments.listen)?;
     let log = arguments.log.or_else(|| configuration.log.clone()).unwrap_or_else(|| DEFAULT_LOG.into());
     let config = Config {
-        listen: arguments
-            .listen
-            .or_else(|| configuration.listen.clone())
-            .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned()),
+        listeners: listeners.iter().map(Listener::open).collect::<Result<_, _>>()?,
         log: log.clone(),
         policy: configuration.policy.clone(),
         limits: configuration.limits,
     };
     let mut hangup = Hangup::watch(path.as_deref())?;
     let server = Server::bind(config).await?;
+    for (endpoint, access) in server.endpoints() {
+        let who = match access {
+            Access::Plain => "plain text, for this machine only".to_owned(),
+            Access::Curve(key) => {
+                format!("encrypted, for users with a key; the server's own is {}", key.public())
+            }
+        };
+        inform(&format!("bidden {} listens on {endpoint} ({who})", env!("CARGO_PKG_VERSION")));
+    }
     inform(&format!(
-        "bidden {} listens on {} (plain text, for this machine only)\npolicy: {}\nlog: {}\nCtrl-C stops it",
-        env!("CARGO_PKG_VERSION"),
-        server.endpoint(),
+        "policy: {}\nlog: {}\nCtrl-C stops it",
         path.as_deref().map_or_else(|| "built in".to_owned(), |path| absolute(path).display().to_string()),
         absolute(&log).display(),
     ));
@@ -69,6 +74,23 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// Where to listen: as the configuration says, or in plain text on this machine. An endpoint of the command line takes
+/// the place of the one that there is, and nothing of how it is protected.
+fn listeners(configuration: &Configuration, endpoint: Option<String>) -> anyhow::Result<Vec<Listener>> {
+    let mut listeners = configuration.listeners.clone();
+    if listeners.is_empty() {
+        listeners.push(Listener { endpoint: DEFAULT_ENDPOINT.to_owned(), protection: Protection::Plain });
+    }
+    match (endpoint, listeners.as_mut_slice()) {
+        (None, _) => {}
+        (Some(endpoint), [only]) => only.endpoint = endpoint,
+        (Some(_), several) => {
+            anyhow::bail!("the configuration has {} listeners, and --listen can only move one", several.len())
+        }
+    }
+    Ok(listeners)
+}
+
 /// SIGHUP, where there is a file to reload. Without one it ends the server, as when its terminal is closed.
 struct Hangup<'p>(Option<(Signal, &'p Path)>);
 
@@ -91,7 +113,7 @@ impl<'p> Hangup<'p> {
 fn reload(path: &Path, started_with: &Configuration, reloader: &Reloader) {
     match Configuration::read(path) {
         Ok(configuration) => {
-            let settled = |read: &Configuration| (read.listen.clone(), read.log.clone(), read.limits);
+            let settled = |read: &Configuration| (read.listeners.clone(), read.log.clone(), read.limits);
             if settled(&configuration) != settled(started_with) {
                 inform("bidden: listeners, log and limits stay as they are until the next start");
             }

@@ -4,11 +4,13 @@
 //! request, a policy or a user. Nothing here ever passes through a shell.
 
 mod capture;
+mod memory;
 mod outcome;
 mod plan;
 mod run;
 mod start;
 
+pub use memory::return_free_memory;
 pub use outcome::{Captured, End, Outcome};
 pub use plan::Plan;
 pub use run::run;

@@ -26,3 +26,4 @@ mod refusal;
 pub use log::OpenError as LogError;
 pub use server::{Config, Reloader, ServeError, Server, StartError};
 pub use service::Phase;
+pub use transport::{Access, CertificateError};

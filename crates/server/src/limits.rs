@@ -17,6 +17,7 @@ pub const COMPUTATIONS_WAITING: usize = 256;
 /// Bytes of columns, as they came, that are being computed at once or whose result has not left yet. More is answered
 /// `busy`.
 pub const COLUMN_BYTES_AT_ONCE: usize = 256 * 1024 * 1024;
+
 /// The most that `computations_waiting` can be set to.
 pub const MAX_COMPUTATIONS_WAITING: usize = 4096;
 
@@ -49,3 +50,6 @@ pub const QUIET_TIME: Duration = Duration::from_millis(100);
 
 /// At the end of the server: requests that come later than this are not answered any more.
 pub const LAST_CALL: Duration = Duration::from_secs(2);
+
+/// How often memory that is not used any more goes back to the system.
+pub const MEMORY_INTERVAL: Duration = Duration::from_secs(5);

@@ -21,9 +21,9 @@ pub(crate) use decide::QUESTIONS;
 pub use decide::{Denied, Permitted};
 pub use rule::{InvalidParameters, Operand, OptionRule, OptionValue};
 pub use user::{Grant, Right, User};
-pub use value::{InvalidPattern, InvalidRoot, Kind, Pattern, Root};
+pub use value::{InvalidPattern, InvalidRoot, Kind, Pattern, Root, is_name};
 
-pub(crate) use value::{is_invisible, is_name};
+pub(crate) use value::is_invisible;
 
 use crate::limits::DEFAULT_TIME_LIMIT;
 

@@ -7,10 +7,10 @@ use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use transport::{Frame, ListenError, Listener};
+use transport::{Access, FailedHandshake, Frame, ListenError, Listeners};
 
 use crate::config::Limits;
-use crate::limits::{LAST_CALL, QUIET_TIME};
+use crate::limits::{LAST_CALL, MEMORY_INTERVAL, QUIET_TIME};
 use crate::log::{Log, OpenError};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
@@ -20,8 +20,8 @@ use crate::service::{Phase, Service};
 /// What a server needs to start.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen, as a ZeroMQ endpoint.
-    pub listen: String,
+    /// Where to listen, as ZeroMQ endpoints, and who may connect there.
+    pub listeners: Vec<(String, Access)>,
     /// The log's file.
     pub log: PathBuf,
     /// What may run, and for whom.
@@ -32,7 +32,7 @@ pub struct Config {
 
 /// A server that is ready to answer.
 pub struct Server {
-    listener: Listener,
+    listeners: Listeners,
     service: Rc<Service>,
 }
 
@@ -90,28 +90,31 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// Opens the log and the socket. Runs inside a `tokio::task::LocalSet`.
+    /// Opens the log and the sockets. Runs inside a `tokio::task::LocalSet`.
     ///
     /// # Errors
-    /// The log or the socket cannot be had.
+    /// The log or a socket cannot be had.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let (log, torn_bytes) = Log::open(&config.log)?;
-        let listener = Listener::bind_loopback(&config.listen).await?;
-        log.append(|line| {
+        let service = Rc::new(Service::new(config.policy, config.limits, log));
+        let listeners = Listeners::bind(config.listeners, service.admission()).await?;
+        service.log.append(|line| {
             line.text("event", "server_started");
             line.text("version", env!("CARGO_PKG_VERSION"));
-            line.text("endpoint", listener.endpoint());
+            let endpoints: Vec<_> =
+                listeners.endpoints().map(|(endpoint, access)| format!("{endpoint} {access}")).collect();
+            line.texts("endpoints", &endpoints);
             if torn_bytes > 0 {
                 line.number("torn_bytes_removed", torn_bytes);
             }
         });
-        log.commit_durably().await.map_err(|_| StartError::FirstRecord)?;
-        Ok(Self { listener, service: Rc::new(Service::new(config.policy, config.limits, log)) })
+        service.log.commit_durably().await.map_err(|_| StartError::FirstRecord)?;
+        Ok(Self { listeners, service })
     }
 
-    /// Where it listens, with the real port.
-    pub fn endpoint(&self) -> &str {
-        self.listener.endpoint()
+    /// Where it listens, with the real ports, and who may connect there. Never empty.
+    pub fn endpoints(&self) -> impl Iterator<Item = (&str, &Access)> {
+        self.listeners.endpoints()
     }
 
     /// The way to give it another policy while it serves.
@@ -125,18 +128,21 @@ impl Server {
     /// # Errors
     /// The socket failed, or the log could not be written at the end.
     pub async fn serve(self, wanted: watch::Receiver<Phase>) -> Result<(), ServeError> {
-        let Self { listener, service } = self;
-        let answered = answer_until_drained(&listener, &service, wanted).await;
+        let Self { listeners, service } = self;
+        let answered = tokio::select! {
+            answered = answer_until_drained(&listeners, &service, wanted) => answered,
+            never = return_free_memory() => never,
+        };
         service.log.append(|line| line.text("event", "server_stopped"));
         let written = service.log.commit_durably().await.map_err(|_| ServeError::Log);
-        listener.close().await;
+        listeners.close().await;
         answered.and(written)
     }
 }
 
 /// The server's loop: frames in, recorded replies out, one write to the log between.
 async fn answer_until_drained(
-    listener: &Listener,
+    listeners: &Listeners,
     service: &Service,
     mut wanted: watch::Receiver<Phase>,
 ) -> Result<(), ServeError> {
@@ -148,8 +154,10 @@ async fn answer_until_drained(
     loop {
         if frames.is_empty() {
             tokio::select! {
-                received = listener.receive(&mut frames) => received.map_err(|_| ServeError::Socket)?,
+                received = listeners.receive(&mut frames) => received.map_err(|_| ServeError::Socket)?,
                 Some(ended) = running.next() => recorded.push(ended),
+                failure = listeners.failed_handshake() => note(service, &failure),
+                () = service.policy_replaced() => listeners.dismiss(service.admission().as_ref()).await,
                 phase = next_phase(&mut wanted, service.phase(), grace_ends) => {
                     service.enter(phase);
                     grace_ends = Instant::now().checked_add(service.shutdown_grace).unwrap_or(grace_ends);
@@ -171,12 +179,12 @@ async fn answer_until_drained(
                 None => running.push(answering),
             }
         }
-        send(listener, service, &mut recorded);
+        send(listeners, service, &mut recorded);
         if stopping && running.is_empty() {
             // What has arrived by now is answered too, until nothing more comes for a moment.
             let until =
                 *last_call.get_or_insert_with(|| Instant::now().checked_add(LAST_CALL).unwrap_or(grace_ends));
-            let silent = tokio::time::timeout(QUIET_TIME, listener.receive(&mut frames)).await.is_err();
+            let silent = tokio::time::timeout(QUIET_TIME, listeners.receive(&mut frames)).await.is_err();
             if silent || Instant::now() >= until {
                 return Ok(());
             }
@@ -184,16 +192,40 @@ async fn answer_until_drained(
     }
 }
 
+/// What a crowd of connections or a long computation needed is not kept for ever.
+async fn return_free_memory<T>() -> T {
+    loop {
+        tokio::time::sleep(MEMORY_INTERVAL).await;
+        jail::return_free_memory();
+    }
+}
+
 /// Writes the log once for all replies that wait, then lets them go.
-fn send(listener: &Listener, service: &Service, recorded: &mut Vec<Recorded>) {
+fn send(listeners: &Listeners, service: &Service, recorded: &mut Vec<Recorded>) {
     let written = service.log.commit();
     for reply in recorded.drain(..) {
         let (return_path, body, attachment) = match &written {
             Ok(committed) => reply.into_reply(committed),
             Err(unwritable) => reply.into_apology(*unwritable),
         };
-        listener.reply(&return_path, body, attachment);
+        listeners.reply(&return_path, body, attachment);
     }
+}
+
+/// What the log says of a handshake that failed; nothing while it cannot be written, so that its memory does not grow.
+fn note(service: &Service, failure: &FailedHandshake) {
+    if service.log.is_broken() {
+        return;
+    }
+    service.log.append(|line| {
+        line.text("event", "handshake_failed");
+        if let Some(key) = failure.key {
+            line.word("key", &key);
+        }
+        line.word("peer", &failure.address);
+        line.text("reason", &failure.reason);
+        line.number("failures", failure.failures);
+    });
 }
 
 /// Waits for the next phase: the one that is wanted, or the end when the grace for draining is over.

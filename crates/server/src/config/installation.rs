@@ -3,12 +3,47 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use transport::limits::MAX_LISTENERS;
+use transport::{Access, CertificateError, read_key_pair};
+
 use super::problem::Fault;
 use super::section::Item;
 use crate::limits::{
     COMMANDS_AT_ONCE, COMPUTATIONS_WAITING, MAX_COMMANDS_AT_ONCE, MAX_COMPUTATIONS_WAITING,
     MAX_SHUTDOWN_GRACE, SHUTDOWN_GRACE,
 };
+
+/// A socket that the configuration asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where, as a ZeroMQ endpoint.
+    pub endpoint: String,
+    /// How.
+    pub protection: Protection,
+}
+
+/// How a listener is protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// Not at all, which the transport allows on loopback alone.
+    Plain,
+    /// By CURVE, under the server's key in this certificate.
+    Key(PathBuf),
+}
+
+impl Listener {
+    /// Reads the key, where there is one.
+    ///
+    /// # Errors
+    /// The certificate cannot be used.
+    pub fn open(&self) -> Result<(String, Access), CertificateError> {
+        let access = match &self.protection {
+            Protection::Plain => Access::Plain,
+            Protection::Key(path) => Access::Curve(read_key_pair(path)?),
+        };
+        Ok((self.endpoint.clone(), access))
+    }
+}
 
 /// The limits that an installation may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,25 +90,39 @@ pub(super) fn limits(item: &Item<'_>) -> Result<Limits, Fault> {
 /// The log's path, for `[server]`; a relative one lies beside the configuration.
 pub(super) fn server(item: &Item<'_>, directory: &Path) -> Result<Option<PathBuf>, Fault> {
     let section = item.section(&["log"])?;
-    section.optional("log", |item| match item.string()? {
-        "" => Err(item.fault("must name a file")),
-        path => Ok(directory.join(path)),
-    })
+    section.optional("log", |item| Ok(directory.join(file(item)?)))
 }
 
-/// The endpoint of the listener. There is one so far, and it has to say that it is plain: a listener that does not
-/// will be encrypted as soon as this program can do that, and must not mean something else until then.
-pub(super) fn listeners(item: &Item<'_>) -> Result<Option<String>, Fault> {
-    let listeners = item.list()?;
-    if let Some(second) = listeners.get(1) {
-        return Err(second.fault("is a second listener; this version has one"));
+/// The listeners. Each one says how it is protected, so that nothing becomes plain text by an omission.
+pub(super) fn listeners(item: &Item<'_>, directory: &Path) -> Result<Vec<Listener>, Fault> {
+    let items = item.list()?;
+    if let Some(excess) = items.get(MAX_LISTENERS) {
+        return Err(excess.fault(format!("is one too many; a server has at most {MAX_LISTENERS} listeners")));
     }
-    let Some(listener) = listeners.first() else { return Ok(None) };
-    let section = listener.section(&["endpoint", "plain"])?;
-    let endpoint = section.required("endpoint")?;
-    match section.get("plain") {
-        Some(plain) if plain.boolean()? => Ok(Some(endpoint.string()?.to_owned())),
-        _ => Err(listener
-            .fault("must say `plain = true`: this version has no keys, and serves its own machine alone")),
+    items.iter().map(|item| listener(item, directory)).collect()
+}
+
+fn listener(item: &Item<'_>, directory: &Path) -> Result<Listener, Fault> {
+    let section = item.section(&["endpoint", "key", "plain"])?;
+    let endpoint = section.required("endpoint")?.string()?.to_owned();
+    let plain = section.optional("plain", Item::boolean)?.unwrap_or(false);
+    let protection = match (section.get("key"), plain) {
+        (Some(key), false) => Protection::Key(directory.join(file(&key)?)),
+        (None, true) => Protection::Plain,
+        (Some(_), true) => return Err(section.fault(format!("`{}` has a key and is plain", item.name))),
+        (None, false) => {
+            return Err(item.fault(
+                "must name the server's `key`, a certificate of `bidden keygen`, or say `plain = true`, which serves this machine alone",
+            ));
+        }
+    };
+    Ok(Listener { endpoint, protection })
+}
+
+/// A file's name.
+fn file<'d>(item: &Item<'d>) -> Result<&'d str, Fault> {
+    match item.string()? {
+        "" => Err(item.fault("must name a file")),
+        path => Ok(path),
     }
 }
