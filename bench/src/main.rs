@@ -4,6 +4,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "a measuring program that handles no hostile input")]
 
 mod bidden_with_true;
+mod curve;
 mod echo;
 mod load;
 mod machine;
@@ -27,7 +28,7 @@ use crate::rounds::Plan;
 
 const USAGE: &str = "\
 usage: bench [all] [--rounds N] [--seconds S]   measure everything (5 rounds, 1 second a load and server)
-       bench echo                               only serve the bare echo, until killed
+       bench echo [SERVER CLIENT]               only serve the bare echo, until killed; with CURVE between certificates
        bench bidden-with-true LOG               only serve bidden with a policy of `true`, until killed";
 const NOISE: &str = "NOISY: the rounds differ by more than 25 %. Measure again on a quiet machine.\n\n";
 
@@ -35,7 +36,8 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["echo"] => echo::serve(),
+        ["echo"] => echo::serve(None),
+        ["echo", server, client] => echo::serve(Some((Path::new(server), Path::new(client)))),
         ["bidden-with-true", log] => bidden_with_true::serve(Path::new(log)),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -67,15 +67,16 @@ pub(crate) fn spawn_old_design(python: Option<&Python>, log: &Path) -> Result<St
     Server::start(command).map(Start::Running)
 }
 
-/// The bare echo: this program again.
-pub(crate) fn spawn_echo() -> Result<Start> {
+/// The bare echo: this program again. With the certificates of both sides it speaks CURVE.
+pub(crate) fn spawn_echo(certificates: &[&Path]) -> Result<Start> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("echo");
+    command.arg("echo").args(certificates);
     Server::start(command).map(Start::Running)
 }
 
-/// bidden with everything on: `BIDDEN_BIN`, or the program beside this one, as `cargo build --release` leaves it.
-pub(crate) fn spawn_bidden(log: &Path) -> Result<Start> {
+/// bidden with everything on: `BIDDEN_BIN`, or the program beside this one, as `cargo build --release` leaves it. It
+/// listens in plain text, or as its configuration says.
+pub(crate) fn spawn_bidden(log: &Path, configuration: Option<&Path>) -> Result<Start> {
     let program = match std::env::var_os("BIDDEN_BIN") {
         Some(program) => PathBuf::from(program),
         None => std::env::current_exe()?.with_file_name("bidden"),
@@ -85,6 +86,9 @@ pub(crate) fn spawn_bidden(log: &Path) -> Result<Start> {
     }
     let mut command = Command::new(program);
     command.args(["serve", "--listen", "tcp://127.0.0.1:0", "--log"]).arg(log);
+    if let Some(configuration) = configuration {
+        command.arg("--config").arg(configuration);
+    }
     Server::start(command).map(Start::Running)
 }
 

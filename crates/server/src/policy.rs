@@ -9,7 +9,7 @@ mod rule;
 mod user;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub const LOCAL: &str = "local";
 pub struct Policy {
     commands: BTreeMap<String, Command>,
     users: BTreeMap<String, Arc<User>>,
-    keys: BTreeMap<PublicKey, Arc<User>>,
+    keys: HashMap<PublicKey, Arc<User>>,
     local: Arc<User>,
 }
 
@@ -86,7 +86,7 @@ impl Policy {
         given: Vec<(User, Option<PublicKey>)>,
     ) -> Self {
         let mut users = BTreeMap::new();
-        let mut keys = BTreeMap::new();
+        let mut keys = HashMap::new();
         for (user, key) in given {
             let user = Arc::new(user);
             if let Some(key) = key {
