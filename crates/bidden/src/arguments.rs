@@ -44,6 +44,9 @@ pub(crate) enum Mode {
     /// Check, explain and test a configuration
     #[command(subcommand)]
     Policy(Policy),
+    /// Check a log
+    #[command(subcommand)]
+    Log(Log),
     /// Send a request as it is and print the reply as it is
     Send(Send),
     /// Make a configuration with keys, for the server and for yourself
@@ -228,6 +231,27 @@ pub(crate) struct Send {
     pub(crate) file: PathBuf,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Log {
+    /// Say whether a log is as it was written, in all the files that it was rotated into
+    #[command(after_help = "\
+Looks for rotated files, compressed or not, beside FILE. The last hash that it prints is worth
+keeping somewhere else: a log that was cut off or written anew has another one.
+
+The exit code is 0 if the log is unbroken, 1 if it is not, 125 if it cannot be read.")]
+    Verify(VerifyLog),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VerifyLog {
+    /// Print the result as JSON instead
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The log
+    #[arg(value_name = "FILE", default_value = DEFAULT_LOG)]
+    pub(crate) file: PathBuf,
+}
+
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Writes DIR/bidden.toml with the built-in commands, and DIR/server.key_secret; adds the
@@ -307,6 +331,8 @@ pub(crate) struct Keygen {
     #[arg(value_name = "NAME")]
     pub(crate) name: PathBuf,
 }
+
+pub(crate) const DEFAULT_LOG: &str = "server.log";
 
 pub(crate) const DEFAULT_ENDPOINT: &str = "tcp://127.0.0.1:5555";
 

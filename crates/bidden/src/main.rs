@@ -12,6 +12,7 @@ mod hosts;
 mod init;
 mod invitation;
 mod keygen;
+mod log;
 mod policy;
 mod serve;
 mod terminal;
@@ -59,6 +60,7 @@ async fn dispatch(mode: Mode) -> anyhow::Result<Exit> {
         Mode::Commands(arguments) => commands::commands(arguments).await,
         Mode::Policy(arguments) => policy::policy(arguments),
         Mode::Send(arguments) => ask::send(arguments).await,
+        Mode::Log(arguments) => log::log(&arguments),
         Mode::Init(arguments) => init::init(&arguments),
         Mode::Invite(arguments) => invitation::invite(&arguments),
         Mode::Accept(arguments) => invitation::accept(&arguments),

@@ -8,12 +8,10 @@ use server::{Access, Config, Phase, Reloader, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::arguments::{self, DEFAULT_ENDPOINT};
+use crate::arguments::{self, DEFAULT_ENDPOINT, DEFAULT_LOG};
 use crate::exit::Exit;
 use crate::policy::load;
 use crate::terminal::{complain, inform};
-
-const DEFAULT_LOG: &str = "server.log";
 
 pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     let (wanted, phase) = watch::channel(Phase::Serve);
@@ -48,6 +46,7 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     let reloads = async {
         loop {
             let path = hangup.next().await;
+            reloader.reopen_log();
             reload(path, &configuration, &reloader);
         }
     };

@@ -53,3 +53,15 @@ pub const LAST_CALL: Duration = Duration::from_secs(2);
 
 /// How often memory that is not used any more goes back to the system.
 pub const MEMORY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Bytes of the log from which on it is rotated.
+pub const LOG_BYTES: u64 = 256 * 1024 * 1024;
+
+/// The least that `log_bytes` can be set to.
+pub const MIN_LOG_BYTES: i64 = 64 * 1024;
+
+/// The most that `log_bytes` can be set to.
+pub const MAX_LOG_BYTES: i64 = 1024 * 1024 * 1024 * 1024;
+
+/// The most that `log_files` can be set to.
+pub const MAX_LOG_FILES: i64 = 1_000_000;

@@ -11,7 +11,7 @@ use transport::{Access, FailedHandshake, Frame, ListenError, Listeners};
 
 use crate::config::Limits;
 use crate::limits::{LAST_CALL, MEMORY_INTERVAL, QUIET_TIME};
-use crate::log::{Log, OpenError};
+use crate::log::{Log, OpenError, Rotation, tidy};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
 use crate::record::Recorded;
@@ -51,6 +51,12 @@ impl Reloader {
             line.number("users", users as u64);
         });
         // A log that cannot be written has said so, and keeps the record until it can.
+        let _ = self.0.log.commit();
+    }
+
+    /// Goes on in a new log where the old one was moved away.
+    pub fn reopen_log(&self) {
+        self.0.log.reopen();
         let _ = self.0.log.commit();
     }
 
@@ -95,7 +101,10 @@ impl Server {
     /// # Errors
     /// The log or a socket cannot be had.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let (log, torn_bytes) = Log::open(&config.log)?;
+        let rotation = Rotation { bytes: config.limits.log_bytes, keep: config.limits.log_files };
+        let (log, torn_bytes) = Log::open(&config.log, rotation)?;
+        // What an earlier server did not come to.
+        tokio::task::spawn_blocking(move || tidy(&config.log, rotation));
         let service = Rc::new(Service::new(config.policy, config.limits, log));
         let listeners = Listeners::bind(config.listeners, service.admission()).await?;
         service.log.append(|line| {

@@ -9,8 +9,8 @@ use transport::{Access, CertificateError, read_key_pair};
 use super::problem::Fault;
 use super::section::Item;
 use crate::limits::{
-    COMMANDS_AT_ONCE, COMPUTATIONS_WAITING, MAX_COMMANDS_AT_ONCE, MAX_COMPUTATIONS_WAITING,
-    MAX_SHUTDOWN_GRACE, SHUTDOWN_GRACE,
+    COMMANDS_AT_ONCE, COMPUTATIONS_WAITING, LOG_BYTES, MAX_COMMANDS_AT_ONCE, MAX_COMPUTATIONS_WAITING,
+    MAX_LOG_BYTES, MAX_LOG_FILES, MAX_SHUTDOWN_GRACE, MIN_LOG_BYTES, SHUTDOWN_GRACE,
 };
 
 /// A socket that the configuration asks for.
@@ -52,6 +52,10 @@ pub struct Limits {
     pub commands_at_once: usize,
     /// Long computations that wait, from 1 to [`MAX_COMPUTATIONS_WAITING`].
     pub computations_waiting: usize,
+    /// Bytes of the log from which on it is rotated, from [`MIN_LOG_BYTES`] to [`MAX_LOG_BYTES`].
+    pub log_bytes: u64,
+    /// Rotated files of the log that are kept; `None` keeps all.
+    pub log_files: Option<usize>,
     /// How long running commands have when the server stops, at most [`MAX_SHUTDOWN_GRACE`].
     pub shutdown_grace: Duration,
 }
@@ -61,13 +65,21 @@ impl Default for Limits {
         Self {
             commands_at_once: COMMANDS_AT_ONCE,
             computations_waiting: COMPUTATIONS_WAITING,
+            log_bytes: LOG_BYTES,
+            log_files: None,
             shutdown_grace: SHUTDOWN_GRACE,
         }
     }
 }
 
 pub(super) fn limits(item: &Item<'_>) -> Result<Limits, Fault> {
-    let section = item.section(&["commands_at_once", "computations_waiting", "shutdown_grace"])?;
+    let section = item.section(&[
+        "commands_at_once",
+        "computations_waiting",
+        "log_bytes",
+        "log_files",
+        "shutdown_grace",
+    ])?;
     let defaults = Limits::default();
     let count = |key: &str, max: usize, default: usize| {
         let max = i64::try_from(max).unwrap_or(i64::MAX);
@@ -81,6 +93,12 @@ pub(super) fn limits(item: &Item<'_>) -> Result<Limits, Fault> {
             MAX_COMPUTATIONS_WAITING,
             defaults.computations_waiting,
         )?,
+        log_bytes: section
+            .optional("log_bytes", |item| item.integer(MIN_LOG_BYTES, MAX_LOG_BYTES))?
+            .map_or(defaults.log_bytes, i64::unsigned_abs),
+        log_files: section
+            .optional("log_files", |item| item.integer(1, MAX_LOG_FILES))?
+            .and_then(|count| usize::try_from(count).ok()),
         shutdown_grace: section
             .optional("shutdown_grace", |item| item.duration(MAX_SHUTDOWN_GRACE))?
             .unwrap_or(defaults.shutdown_grace),

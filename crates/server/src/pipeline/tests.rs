@@ -10,7 +10,7 @@ use wire::PublicKey;
 
 use super::pipeline;
 use crate::config::{Configuration, Limits};
-use crate::log::Log;
+use crate::log::{Log, Rotation};
 use crate::policy::QUESTIONS;
 use crate::service::Service;
 
@@ -130,9 +130,10 @@ async fn ask_everything() {
     let within = Duration::from_secs(5);
     let plain = Connection::open(&endpoints[0], &Security::Plain, within).await.expect("connected");
     let encrypted = Connection::open(&endpoints[1], &security, within).await.expect("connected");
+    let rotation = Rotation { bytes: u64::MAX, keep: None };
     for identity in &IDENTITIES {
         let directory = tempfile::tempdir().expect("a directory");
-        let (log, _) = Log::open(&directory.path().join("server.log")).expect("a log");
+        let (log, _) = Log::open(&directory.path().join("server.log"), rotation).expect("a log");
         let read = Configuration::parse("f", &format!("{COMMANDS}{}", identity.section(key.public())));
         let policy = read.unwrap_or_else(|error| panic!("{error}")).policy;
         let mut service = Service::new(policy, Limits::default(), log);
