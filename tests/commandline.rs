@@ -284,10 +284,10 @@ fn a_reader_that_goes_away_is_no_panic() {
 fn a_log_is_checked_through_rotation_and_a_broken_one_is_told() {
     let limits = "[limits]\nlog_bytes = 65536\n[users.local]\nroles = ['computes']\n[roles.computes]\nrights = ['compute']\n";
     let daemon = Daemon::configured(limits);
-    let long = format!("{}1", "1 + ".repeat(10_000));
+    let sum = format!("{}1", "1 + ".repeat(10_000));
     for _ in 0..3 {
         let mut compute = bidden(&daemon.endpoint);
-        check(compute.args(["compute", &long]), 0, "10001\n", "");
+        check(compute.args(["compute", &sum]), 0, "10001\n", "");
     }
     daemon.signal(Signal::HUP);
     let log = daemon.log();
