@@ -38,8 +38,19 @@ impl Daemon {
         Self::with_arguments(directory, &["--config", path.to_str().expect("UTF-8")])
     }
 
+    /// Under a hard limit of descriptors.
+    pub(crate) fn with_descriptors(limit: u32) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {limit}; exec {BIDDEN} \"$@\""), "sh"]);
+        Self::spawn(command, tempfile::tempdir().expect("a directory"), &["--listen", "tcp://127.0.0.1:*"])
+    }
+
     fn with_arguments(directory: TempDir, arguments: &[&str]) -> Self {
-        let mut child = Command::new(BIDDEN)
+        Self::spawn(Command::new(BIDDEN), directory, arguments)
+    }
+
+    fn spawn(mut command: Command, directory: TempDir, arguments: &[&str]) -> Self {
+        let mut child = command
             .args(["serve", "--log"])
             .arg(directory.path().join("server.log"))
             .args(arguments)

@@ -394,6 +394,36 @@ async fn a_server_out_of_descriptors_serves_whom_it_has_and_recovers() {
 }
 
 #[tokio::test]
+async fn with_few_descriptors_silent_peers_keep_no_user_from_running_commands() {
+    let served = Served { daemon: Daemon::with_descriptors(1024), security: Security::Plain };
+    let connected =
+        Connection::open(&served.daemon.endpoint, &served.security, PATIENCE).await.expect("connected");
+    let uname = r#"{"command_type":"os","command_name":"uname","parameters":["-s"]}"#;
+    assert_eq!(ask(&connected, uname).await["result"], "Linux\n");
+    let silent: Vec<_> =
+        (0..1100).map(|_| TcpStream::connect(address(&served.daemon)).expect("queued")).collect();
+    for _ in 0..20 {
+        assert_eq!(ask(&connected, uname).await["result"], "Linux\n");
+    }
+    drop(silent);
+    served.serve().await;
+    served.daemon.stop();
+}
+
+#[tokio::test]
+async fn a_newcomer_waits_while_a_crowd_holds_all_handshakes_and_is_served_then() {
+    both(|served| async move {
+        let crowd: Vec<_> =
+            (0..1500).map(|_| TcpStream::connect(address(&served.daemon)).expect("queued")).collect();
+        // The crowd is let go when its time for a handshake is over; until then there may be no room.
+        served.serve().await;
+        drop(crowd);
+        served.daemon.stop();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn wrong_keys_are_slowed_down_and_right_ones_are_not() {
     let keyed = Keyed::start();
     let stranger = KeyPair::generate();

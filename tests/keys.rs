@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -55,12 +56,14 @@ fn text(bytes: &[u8]) -> &str {
 
 /// The first record like this, waited for.
 fn wait_for_record(log: &Path, is_it: impl Fn(&Value) -> bool) -> Value {
-    loop {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
         if let Some(record) = daemon::records(log).into_iter().find(&is_it) {
             return record;
         }
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
+    panic!("no such record: {:?}", daemon::records(log));
 }
 
 #[tokio::test]
@@ -128,7 +131,7 @@ async fn the_replies_of_one_connection_reach_no_other() {
     let sleep = r#"{"command_type":"os","command_name":"sleep","parameters":["60"],"id":"secret"}"#;
     waiting.send(sleep.as_bytes().to_vec(), vec![]).await.expect("sent");
     while !daemon::records(&keyed.daemon.log()).iter().any(|record| record["event"] == "started") {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     drop(waiting);
     // Whoever connects next, even with the same key, is another peer.
@@ -287,8 +290,7 @@ fn from_nothing_to_an_encrypted_command_and_a_second_person() {
     let listen = format!("tcp://127.0.0.1:{port}");
     let init = ["init", shown, "--listen", &listen, "--host", "web1"];
     check(&operator.bidden(&init), 0, "", "bidden run --to web1 uptime");
-    check(&operator.bidden(&init), 125, "", "has a host `web1` already");
-    check(&operator.bidden(&["init", shown, "--host", "web2"]), 125, "", "bidden.toml exists already");
+    check(&operator.bidden(&init), 125, "", "bidden.toml exists already, and is not overwritten");
     check(&operator.bidden(&["policy", "check", configuration]), 0, "is correct", "");
     let daemon = Serving::start(&operator, configuration);
     check(&operator.bidden(&["run", "--to", "web1", "uname", "-s"]), 0, "Linux\n", "");
@@ -298,9 +300,9 @@ fn from_nothing_to_an_encrypted_command_and_a_second_person() {
 
     check(
         &operator.bidden(&["invite", "ann", "--config", configuration]),
-        125,
-        "",
-        "has a user `ann` already",
+        0,
+        "user = \"ann\"",
+        "ann is a user already",
     );
     check(&operator.bidden(&["invite", "local", "--config", configuration]), 125, "", "choose another name");
     let invited = operator.bidden(&["invite", "bob", "--config", configuration, "--host", "web1"]);
@@ -309,12 +311,8 @@ fn from_nothing_to_an_encrypted_command_and_a_second_person() {
     fs::write(&invitation, &invited.stdout).expect("written");
     let accepted = bob.bidden(&["accept", invitation.to_str().expect("UTF-8")]);
     check(&accepted, 0, "[users.bob]\npublic_key = ", "`web1` stands in your hosts.toml now");
-    check(
-        &bob.bidden(&["accept", invitation.to_str().expect("UTF-8")]),
-        125,
-        "",
-        "has a host `web1` already",
-    );
+    let again = bob.bidden(&["accept", invitation.to_str().expect("UTF-8")]);
+    check(&again, 0, text(&accepted.stdout), "`web1` stands in your hosts.toml now");
     check(&bob.bidden(&["compute", "--to", "web1", "1"]), 126, "", "does not let your key in");
 
     // The operator gives bob a role and reloads.
@@ -348,6 +346,138 @@ fn from_nothing_to_an_encrypted_command_and_a_second_person() {
 }
 
 #[test]
+fn a_server_changes_its_key_while_its_users_go_on() {
+    let person = Person::new();
+    let directory = person.file("bidden");
+    let configuration = directory.join("bidden.toml");
+    let file = configuration.to_str().expect("UTF-8");
+    let (old, new) = (format!("tcp://127.0.0.1:{}", free_port()), format!("tcp://127.0.0.1:{}", free_port()));
+    let init = ["init", directory.to_str().expect("UTF-8"), "--listen", &old, "--host", "web1"];
+    check(&person.bidden(&init), 0, "", "bidden run --to web1");
+    let key = directory.join("server");
+    let rotated = person.bidden(&["keygen", "--rotate", key.to_str().expect("UTF-8")]);
+    let explained = text(&rotated.stderr);
+    // The first step, as it says.
+    let (_, listener) = explained.split_once("[[listeners]]").expect("a listener");
+    let (listener, _) = listener.split_once("\n\n").expect("its end");
+    let listener = format!("[[listeners]]{}\n", listener.replace("tcp://0.0.0.0:5556", &new));
+    let before = fs::read_to_string(&configuration).expect("text");
+    let (head, tail) = before.split_once("# Commands").expect("commands");
+    fs::write(&configuration, format!("{head}{listener}\n# Commands{tail}")).expect("written");
+    let _serving = Serving::start(&person, file);
+    check(&person.bidden(&["compute", "--to", "web1", "1"]), 0, "1\n", "");
+    // The second.
+    let new_secret = directory.join("server.2.key_secret");
+    assert!(explained.contains(&format!("--key {}", new_secret.display())), "{explained}");
+    let invited = person.bidden(&[
+        "invite",
+        "ann",
+        "--config",
+        file,
+        "--host",
+        "web1",
+        "--key",
+        new_secret.to_str().expect("UTF-8"),
+    ]);
+    check(&invited, 0, &new, "ann is a user already");
+    let invitation = person.file("invitation");
+    fs::write(&invitation, &invited.stdout).expect("written");
+    let invitation = invitation.to_str().expect("UTF-8");
+    check(&person.bidden(&["accept", invitation]), 125, "", "has another host `web1` already");
+    check(
+        &person.bidden(&["accept", "--replace", invitation]),
+        0,
+        "[users.ann]",
+        "stands in your hosts.toml",
+    );
+    check(&person.bidden(&["compute", "--to", "web1", "2"]), 0, "2\n", "");
+    // The third: the log tells by which listener a request came.
+    let records = daemon::records(&directory.join("server.log"));
+    let listeners: Vec<_> = records.iter().filter_map(|record| record["listener"].as_str()).collect();
+    assert_eq!(listeners, [&old, &new]);
+    let stranger = person.file("stranger");
+    check(&person.bidden(&["keygen", stranger.to_str().expect("UTF-8")]), 0, "\n", "stays here");
+    let foreign = ["invite", "ann", "--config", file, "--key", &format!("{}.key", stranger.display())];
+    check(&person.bidden(&foreign), 125, "", "it has no listener with the key of");
+}
+
+#[test]
+fn an_interrupted_init_or_accept_is_simply_done_again() {
+    let person = Person::new();
+    let directory = person.file("bidden");
+    let shown = directory.to_str().expect("UTF-8");
+    // No place for hosts.toml: a file stands where its directory has to be.
+    fs::write(person.file(".config"), "").expect("written");
+    check(&person.bidden(&["init", shown, "--host", "web1"]), 125, "", "cannot create ");
+    fs::remove_file(person.file(".config")).expect("removed");
+    let key = fs::read(directory.join("server.key")).expect("made by the first attempt");
+    check(&person.bidden(&["init", shown, "--host", "web1"]), 0, "", "bidden run --to web1");
+    assert_eq!(fs::read(directory.join("server.key")).expect("there"), key);
+    let config = directory.join("bidden.toml");
+    let invited =
+        person.bidden(&["invite", "bob", "--config", config.to_str().expect("UTF-8"), "--host", "web1"]);
+    check(&invited, 0, "[invitation]", "leads to the machine on which it is used");
+    for wrong in ["tcp://127.0.0.1:*", "tcp://127.0.0.1:0", "tcp://127.0.0.1:99999", "ipc:///tmp/x"] {
+        let elsewhere = person.file("elsewhere");
+        check(
+            &person.bidden(&["init", elsewhere.to_str().expect("UTF-8"), "--listen", wrong]),
+            125,
+            "",
+            "endpoint",
+        );
+        assert!(!elsewhere.exists());
+    }
+    let bob = Person::new();
+    let invitation = bob.file("invitation");
+    fs::write(&invitation, &invited.stdout).expect("written");
+    let full = fs::File::options().write(true).open("/dev/full").expect("opened");
+    let mut accept = bob.command(&["accept", invitation.to_str().expect("UTF-8")]);
+    let failed = accept.stdout(full).output().expect("bidden starts");
+    check(&failed, 125, "", "cannot print");
+    let again = bob.bidden(&["accept", invitation.to_str().expect("UTF-8")]);
+    check(&again, 0, "[users.bob]\npublic_key", "stands in your hosts.toml");
+}
+
+#[test]
+fn a_configuration_that_cannot_serve_is_told_before_it_does() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("bidden.toml");
+    let person = Person::new();
+    let policy_check = || person.bidden(&["policy", "check", file.to_str().expect("UTF-8")]);
+    for (text, said) in [
+        (
+            "[[listeners]]\nendpoint = 'tcp://0.0.0.0:99999'\nkey = 'server.key_secret'\n",
+            "bidden.toml:2:12: `listeners[1].endpoint` cannot be",
+        ),
+        (
+            "[[listeners]]\nendpoint = 'tcp://0.0.0.0:5555'\nplain = true\n",
+            "can be reached by other machines",
+        ),
+        (
+            "[[listeners]]\nendpoint = 'tcp://0.0.0.0:5555'\nkey = 'server.key_secret'\n",
+            "server.key_secret: No such file",
+        ),
+    ] {
+        fs::write(&file, text).expect("written");
+        check(&policy_check(), 1, "", said);
+    }
+}
+
+#[tokio::test]
+async fn whose_time_is_over_is_not_let_in() {
+    let (bob, eve) = (KeyPair::generate(), KeyPair::generate());
+    let keyed = Keyed::with_users(&format!(
+        "[users.bob]\npublic_key = '{}'\nroles = ['all']\nnot_after = 2020-01-01T00:00:00Z\n\
+         [users.eve]\npublic_key = '{}'\nroles = ['all']\nnot_after = 2999-01-01T00:00:00Z\n",
+        bob.public(),
+        eve.public()
+    ));
+    assert!(matches!(keyed.try_connect(&bob).await, Err(ConnectError::KeyRefused { .. })));
+    assert_eq!(ask(&keyed.try_connect(&eve).await.expect("in time"), COMPUTE).await["result"], 42);
+    keyed.daemon.stop();
+}
+
+#[test]
 fn keygen_writes_a_pair_and_overwrites_nothing() {
     let person = Person::new();
     let name = person.file("web1.example.org");
@@ -356,7 +486,7 @@ fn keygen_writes_a_pair_and_overwrites_nothing() {
     check(&made, 0, "\n", "web1.example.org.key_secret is the secret, which stays here");
     let public = fs::read_to_string(format!("{shown}.key")).expect("text");
     assert!(public.contains(text(&made.stdout).trim()));
-    check(&person.bidden(&["keygen", shown]), 125, "", "exists already, and a key is never overwritten");
+    check(&person.bidden(&["keygen", shown]), 125, "", "a key is never overwritten; choose another name");
     check(
         &person.bidden(&["keygen", "/nonexistent/key"]),
         125,
@@ -396,8 +526,10 @@ fn what_is_wrong_with_hosts_toml_is_said() {
         fs::write(&file, text).expect("written");
         check(&ask(), 125, "", said);
     }
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).expect("set");
-    check(&ask(), 125, "", "can be written by everyone");
+    for mode in [0o666, 0o620, 0o602] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("set");
+        check(&ask(), 125, "", "can be written by others");
+    }
     let hostile =
         "[invitation]\nuser = 'a'\nhost = \"x\\\"]\\nkey = 1\"\nendpoint = 'tcp://a:1'\nserver_key = 'x'\n";
     let invitation = person.file("hostile");

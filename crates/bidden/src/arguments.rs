@@ -256,7 +256,7 @@ pub(crate) struct VerifyLog {
 #[command(after_help = "\
 Writes DIR/bidden.toml with the built-in commands, and DIR/server.key_secret; adds the
 server to ~/.config/bidden/hosts.toml, and makes your own key beside it if there is
-none. Nothing is overwritten.
+none. Nothing is overwritten; keys that are there already are used.
 
 Examples:
   bidden init ~/bidden
@@ -269,8 +269,15 @@ pub(crate) struct Init {
     pub(crate) listen: Option<String>,
     #[arg(long, value_name = "NAME", help = "What you call the server [default: this machine's name]")]
     pub(crate) host: Option<String>,
-    /// Your name as a user
-    #[arg(long, value_name = "NAME", env = "USER", hide_env = true, default_value = "admin")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "USER",
+        hide_env = true,
+        hide_default_value = true,
+        default_value = "admin",
+        help = "Your name as a user [default: $USER, or else admin]"
+    )]
     pub(crate) user: String,
 }
 
@@ -290,9 +297,15 @@ pub(crate) struct Invite {
     #[arg(
         long,
         value_name = "ENDPOINT",
-        help = "Where the invited reach it [default: the first listener with a key]"
+        help = "Where the invited reach it [default: that of the listener]"
     )]
     pub(crate) endpoint: Option<String>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "The certificate of the listener that they are invited to [default: that of the first with a key]"
+    )]
+    pub(crate) key: Option<PathBuf>,
     /// The user
     #[arg(value_name = "USER")]
     pub(crate) name: String,
@@ -309,6 +322,9 @@ Examples:
 pub(crate) struct Accept {
     #[arg(long, value_name = "NAME", help = "What you call the server [default: the invitation's name]")]
     pub(crate) host: Option<String>,
+    /// Let the server take the place of another of that name, as after a change of its key
+    #[arg(long)]
+    pub(crate) replace: bool,
     /// The invitation, or - for standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,

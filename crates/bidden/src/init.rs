@@ -1,17 +1,17 @@
 //! `bidden init`: a configuration that works at once, with a key for the server and one for the person who makes it.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use client::{KeyPair, PublicKey, write_certificates};
+use client::PublicKey;
+use server::listening_address;
 
 use crate::arguments::{DEFAULT_ENDPOINT, Init};
 use crate::exit::Exit;
-use crate::hosts::{self, Host, toml_key};
-use crate::invitation::{check_endpoint, check_host, check_user, reachable, this_host};
+use crate::hosts::{self, Existing, Host, toml_key};
+use crate::invitation::{check_host, check_reachable, check_user, reachable, this_host};
 use crate::terminal::inform;
 
 const TEMPLATE: &str = include_str!("init.toml");
@@ -19,10 +19,11 @@ const TEMPLATE: &str = include_str!("init.toml");
 pub(crate) fn init(arguments: &Init) -> anyhow::Result<Exit> {
     let host = arguments.host.clone().map_or_else(this_host, Ok)?;
     check_host(&host)?;
-    check_user(&arguments.user)?;
+    check_user(&arguments.user).context("name yourself with --user")?;
     let listen = arguments.listen.as_deref().unwrap_or(DEFAULT_ENDPOINT);
-    check_endpoint(listen)?;
-    hosts::check_free(&host)?;
+    listening_address(listen, false)?;
+    let endpoint = reachable(listen, &host);
+    check_reachable(&endpoint)?;
     let directory = &arguments.directory;
     let configuration = directory.join("bidden.toml");
     anyhow::ensure!(
@@ -35,27 +36,19 @@ pub(crate) fn init(arguments: &Init) -> anyhow::Result<Exit> {
         .mode(0o700)
         .create(directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
-    let server = KeyPair::generate();
-    write_certificates(&directory.join("server"), &server)?;
-    let endpoint = reachable(listen, &host);
-    let own = hosts::add(&Host { name: host.clone(), endpoint, server_key: server.public() })?;
+    // The configuration comes last: until it is there, all of this can be done again.
+    let server_key = hosts::own_key(&directory.join("server"))?.public();
+    let own = hosts::add(&Host { name: host.clone(), endpoint, server_key }, Existing::Kept)?;
     let text = fill_in(listen, &arguments.user, own, |program| Path::new(program).exists());
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&configuration)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+    hosts::write(&configuration, &text)
         .with_context(|| format!("cannot write {}", configuration.display()))?;
+    let shown = configuration.display();
     inform(&format!(
-        "{} is a configuration with a key of its own; you are the user `{}`, and your hosts.toml knows the server as `{host}`.\n\n\
-         Serve it:      bidden serve --config {}\n\
+        "{shown} is a configuration with a key of its own; you are the user `{}`, and your hosts.toml knows the server as `{host}`.\n\n\
+         Serve it:      bidden serve --config {shown}\n\
          Ask it:        bidden run --to {host} uptime\n\
-         Let others in: bidden invite NAME --config {}",
-        configuration.display(),
+         Let others in: bidden invite NAME --config {shown}",
         arguments.user,
-        configuration.display(),
-        configuration.display(),
     ));
     Ok(Exit::Success)
 }

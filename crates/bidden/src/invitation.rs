@@ -11,11 +11,12 @@ use anyhow::Context as _;
 use client::{PublicKey, read_public_key};
 use serde::Deserialize;
 use server::config::{Listener, Protection};
+use server::listening_address;
 use server::policy::{LOCAL, is_name};
 
 use crate::arguments::{Accept, Invite};
 use crate::exit::Exit;
-use crate::hosts::{self, Host, toml_key};
+use crate::hosts::{self, Existing, Host, toml_key};
 use crate::policy::load;
 use crate::terminal::{inform, print};
 
@@ -42,33 +43,56 @@ pub(crate) fn invite(arguments: &Invite) -> anyhow::Result<Exit> {
     let path =
         path.context("there is no configuration, and so no key to invite to; `bidden init DIR` makes one")?;
     check_user(&arguments.name)?;
-    if configuration.policy.user_named(&arguments.name).is_some() {
-        anyhow::bail!("{} has a user `{}` already", path.display(), arguments.name);
-    }
-    let with_key = |listener: &Listener| match &listener.protection {
-        Protection::Key(key) => Some((listener.endpoint.clone(), key.clone())),
-        Protection::Plain => None,
-    };
-    let (endpoint, key) = configuration.listeners.iter().find_map(with_key).with_context(|| {
-        format!("{} has no listener with a `key`, and nobody can be invited to a plain one", path.display())
-    })?;
+    let (listener, server_key) = keyed_listener(&configuration.listeners, arguments.key.as_deref())
+        .with_context(|| format!("nobody can be invited to {}", path.display()))?;
     let host = arguments.host.clone().map_or_else(this_host, Ok)?;
     check_host(&host)?;
-    let endpoint = arguments.endpoint.clone().unwrap_or_else(|| reachable(&endpoint, &host));
-    check_endpoint(&endpoint)?;
-    let server_key = read_public_key(&key)?;
+    let endpoint = arguments.endpoint.clone().unwrap_or_else(|| reachable(&listener, &host));
+    check_reachable(&endpoint)?;
     print(&format!(
         "# An invitation to a bidden server. It holds nothing secret, but whoever gets it should know that it is yours.\n\
          [invitation]\nuser = \"{}\"\nhost = \"{host}\"\nendpoint = \"{endpoint}\"\nserver_key = \"{server_key}\"\n",
         arguments.name,
     ))?;
+    let user = &arguments.name;
+    let next = if configuration.policy.user_named(user).is_some() {
+        format!(
+            "{user} is a user already: what comes back is for you only if the public key in it is a new one."
+        )
+    } else {
+        format!(
+            "Put the lines that come back into {}, with the roles that {user} shall have, and reload the server.",
+            path.display()
+        )
+    };
     inform(&format!(
-        "Send this to {0} by a way that nobody can change it on, as a file for `bidden accept FILE`. Put the lines that come \
-         back into {1}, with the roles that {0} shall have, and reload the server.",
-        arguments.name,
-        path.display(),
+        "Send this to {user} by a way that nobody can change it on, as a file for `bidden accept FILE`. {next}"
     ));
+    if listening_address(&endpoint, true).is_ok() {
+        inform(&format!(
+            "Mind: {endpoint} leads to the machine on which it is used. For another machine give --endpoint, and let the \
+             server listen on an address that it can reach."
+        ));
+    }
     Ok(Exit::Success)
+}
+
+/// The endpoint and the public key of the listener that people are invited to: the first with a key, or the one with
+/// this certificate.
+fn keyed_listener(listeners: &[Listener], certificate: Option<&Path>) -> anyhow::Result<(String, PublicKey)> {
+    let wanted = certificate.map(read_public_key).transpose()?;
+    for listener in listeners {
+        if let Protection::Key(path) = &listener.protection {
+            let key = read_public_key(path)?;
+            if wanted.is_none_or(|wanted| wanted == key) {
+                return Ok((listener.endpoint.clone(), key));
+            }
+        }
+    }
+    match certificate {
+        Some(certificate) => anyhow::bail!("it has no listener with the key of {}", certificate.display()),
+        None => anyhow::bail!("it has no listener with a `key`"),
+    }
 }
 
 pub(crate) fn accept(arguments: &Accept) -> anyhow::Result<Exit> {
@@ -79,15 +103,17 @@ pub(crate) fn accept(arguments: &Accept) -> anyhow::Result<Exit> {
     check_user(&invitation.user)?;
     let host = arguments.host.clone().unwrap_or(invitation.host);
     check_host(&host)?;
-    check_endpoint(&invitation.endpoint)?;
+    check_reachable(&invitation.endpoint)?;
     let server_key = PublicKey::parse(&invitation.server_key)
         .with_context(|| format!("{shown}: `server_key` is no public key of 40 characters"))?;
     let host = Host { name: host, endpoint: invitation.endpoint, server_key };
-    let own = hosts::add(&host)?;
+    let existing = if arguments.replace { Existing::Replaced } else { Existing::Kept };
+    let own = hosts::add(&host, existing)?;
     print(&format!("[users.{}]\npublic_key = \"{own}\"\nroles = []\n", toml_key(&invitation.user)))?;
     inform(&format!(
         "`{0}` stands in your hosts.toml now. Send the lines above to its operator by a way that nobody can change them on; they \
-         hold nothing secret. After that, `bidden commands --to {0}` shows what you may run.",
+         hold nothing secret. After that, `bidden commands --to {0}` shows what you may run. This command prints them again \
+         whenever you run it.",
         host.name,
     ));
     Ok(Exit::Success)
@@ -124,13 +150,16 @@ pub(crate) fn check_user(name: &str) -> anyhow::Result<()> {
 
 const NAMES: &str = "a name is 1 to 64 letters, digits, `.`, `_` and `-`, the first neither `.` nor `-`";
 
-/// An endpoint comes from somebody else and goes into a file of ours.
-pub(crate) fn check_endpoint(endpoint: &str) -> anyhow::Result<()> {
-    let plain = |byte: u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']' | b'*')
-    };
-    let rest = endpoint.strip_prefix("tcp://").filter(|rest| rest.contains(':') && rest.bytes().all(plain));
-    anyhow::ensure!(rest.is_some(), "{endpoint:?} is not an endpoint such as tcp://web1.example.org:5555");
+/// An endpoint that a client can be sent to: it comes from somebody else, and goes into a file of ours.
+pub(crate) fn check_reachable(endpoint: &str) -> anyhow::Result<()> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
+    let authority = endpoint.strip_prefix("tcp://").filter(|rest| rest.bytes().all(plain));
+    let port =
+        authority.and_then(|authority| authority.rsplit_once(':')).and_then(|(_, port)| port.parse().ok());
+    anyhow::ensure!(
+        port.is_some_and(|port: u16| port > 0),
+        "{endpoint:?} is not an endpoint with a port, such as tcp://web1.example.org:5555"
+    );
     Ok(())
 }
 
@@ -147,12 +176,12 @@ fn read(file: &Path) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_endpoint, reachable};
+    use super::{check_reachable, reachable};
 
     #[test]
     fn an_endpoint_cannot_break_out_of_the_file_that_it_is_written_into() {
         for good in ["tcp://web1:5555", "tcp://192.0.2.1:5555", "tcp://[2001:db8::1]:5555"] {
-            assert!(check_endpoint(good).is_ok(), "{good}");
+            assert!(check_reachable(good).is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -162,8 +191,11 @@ mod tests {
             "tcp://a:1\"\nkey = \"x",
             "tcp://a:1\\",
             "tcp://ä:1",
+            "tcp://a:*",
+            "tcp://a:0",
+            "tcp://a:65536",
         ] {
-            assert!(check_endpoint(bad).is_err(), "{bad}");
+            assert!(check_reachable(bad).is_err(), "{bad}");
         }
     }
 

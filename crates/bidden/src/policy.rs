@@ -50,6 +50,12 @@ fn find(source: &Source) -> anyhow::Result<Option<PathBuf>> {
 fn check(file: &Path) -> anyhow::Result<Exit> {
     let Some(configuration) = read(file) else { return Ok(Exit::WrongPolicy) };
     let policy = &configuration.policy;
+    for listener in &configuration.listeners {
+        if let Err(error) = listener.open() {
+            complain(&format!("{} is correct, but cannot be served here: {error}", file.display()));
+            return Ok(Exit::WrongPolicy);
+        }
+    }
     let counted = [
         count(policy.commands().len(), "command"),
         count(policy.users().len(), "user"),

@@ -44,6 +44,7 @@ impl<'f> Entry<'f> {
         }
         if let Sender::Key(key) = self.peer.sender() {
             line.word("key", &key);
+            line.text("listener", self.peer.listener());
         }
         if let Some(address) = self.peer.address() {
             line.word("peer", &address);

@@ -26,4 +26,4 @@ mod refusal;
 pub use log::{Lines, LogFile, OpenError as LogError, Verified, VerifyError, log_files, open_lines, verify};
 pub use server::{Config, Reloader, ServeError, Server, StartError};
 pub use service::Phase;
-pub use transport::{Access, CertificateError};
+pub use transport::{Access, CertificateError, listening_address};

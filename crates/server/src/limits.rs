@@ -65,3 +65,6 @@ pub const MAX_LOG_BYTES: i64 = 1024 * 1024 * 1024 * 1024;
 
 /// The most that `log_files` can be set to.
 pub const MAX_LOG_FILES: i64 = 1_000_000;
+
+/// How often connections are looked for whose user's time is over.
+pub const REVOCATION_INTERVAL: Duration = Duration::from_mins(1);

@@ -7,10 +7,11 @@ use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use transport::limits::REVOKED_LINGER;
 use transport::{Access, FailedHandshake, Frame, ListenError, Listeners};
 
 use crate::config::Limits;
-use crate::limits::{LAST_CALL, MEMORY_INTERVAL, QUIET_TIME};
+use crate::limits::{LAST_CALL, MEMORY_INTERVAL, QUIET_TIME, REVOCATION_INTERVAL};
 use crate::log::{Log, OpenError, Rotation, tidy};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
@@ -141,6 +142,7 @@ impl Server {
         let answered = tokio::select! {
             answered = answer_until_drained(&listeners, &service, wanted) => answered,
             never = return_free_memory() => never,
+            never = dismiss_strangers(&listeners, &service) => never,
         };
         service.log.append(|line| line.text("event", "server_stopped"));
         let written = service.log.commit_durably().await.map_err(|_| ServeError::Log);
@@ -166,7 +168,6 @@ async fn answer_until_drained(
                 received = listeners.receive(&mut frames) => received.map_err(|_| ServeError::Socket)?,
                 Some(ended) = running.next() => recorded.push(ended),
                 failure = listeners.failed_handshake() => note(service, &failure),
-                () = service.policy_replaced() => listeners.dismiss(service.admission().as_ref()).await,
                 phase = next_phase(&mut wanted, service.phase(), grace_ends) => {
                     service.enter(phase);
                     grace_ends = Instant::now().checked_add(service.shutdown_grace).unwrap_or(grace_ends);
@@ -209,6 +210,15 @@ async fn return_free_memory<T>() -> T {
     }
 }
 
+/// Closes the connections of users who were removed, or whose time is over.
+async fn dismiss_strangers<T>(listeners: &Listeners, service: &Service) -> T {
+    loop {
+        let _ = tokio::time::timeout(REVOCATION_INTERVAL, service.policy_replaced()).await;
+        tokio::time::sleep(REVOKED_LINGER).await;
+        listeners.dismiss(service.admission().as_ref()).await;
+    }
+}
+
 /// Writes the log once for all replies that wait, then lets them go.
 fn send(listeners: &Listeners, service: &Service, recorded: &mut Vec<Recorded>) {
     let written = service.log.commit();
@@ -234,6 +244,9 @@ fn note(service: &Service, failure: &FailedHandshake) {
         line.word("peer", &failure.address);
         line.text("reason", &failure.reason);
         line.number("failures", failure.failures);
+        if failure.unreported > 0 {
+            line.number("unreported", failure.unreported);
+        }
     });
 }
 

@@ -73,8 +73,8 @@ impl Service {
 
     /// Who may connect: the users of the policy that holds at that moment.
     pub(crate) fn admission(&self) -> Admission {
-        let policy = Arc::clone(&self.policy);
-        Arc::new(move |key| current(&policy).user_of_key(key).is_some())
+        let (policy, clock) = (Arc::clone(&self.policy), self.clock);
+        Arc::new(move |key| current(&policy).user_of_key(key).is_some_and(|user| !user.has_expired(clock())))
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -2,11 +2,13 @@
 //! (RFC 4, ZPL). Reads no secret that someone else could have read, and overwrites nothing.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fmt::Write as _;
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
 use wire::PublicKey;
 use zeroize::Zeroizing;
 
@@ -32,15 +34,15 @@ pub struct CertificatePaths {
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// The system refuses.
-    #[error("{path}: {source}")]
+    #[error("{path}: {reason}")]
     Io {
         /// The file.
         path: String,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A key is never overwritten.
-    #[error("{0} exists already, and a key is never overwritten; choose another name")]
+    #[error("{0} exists already, and a key is never overwritten")]
     Exists(String),
     /// Others may have read the secret.
     #[error(
@@ -52,6 +54,9 @@ pub enum CertificateError {
         /// Its permissions.
         mode: u32,
     },
+    /// Somebody else could have put the secret there.
+    #[error("{0} belongs to another user, who may know the secret")]
+    Foreign(String),
     /// The file is no certificate of the kind that is needed.
     #[error("{path} is no certificate with a {key}, as `bidden keygen` writes it")]
     Malformed {
@@ -84,15 +89,16 @@ impl CertificatePaths {
 pub fn write_certificates(name: &Path, pair: &KeyPair) -> Result<CertificatePaths, CertificateError> {
     let paths = CertificatePaths::of(name);
     let public = pair.public();
-    create(
-        &paths.secret,
-        0o600,
-        &Zeroizing::new(format!(
-            "# The secret half of a CURVE key pair of ZeroMQ. It stays on the machine where it was made.\n\
-             metadata\ncurve\n    {PUBLIC_KEY} = \"{public}\"\n    {SECRET_KEY} = \"{}\"\n",
-            *pair.reveal_secret(),
-        )),
-    )?;
+    // With room for all of it, so that no copy stays where it grew out of.
+    let mut secret = Zeroizing::new(String::with_capacity(MAX_CERTIFICATE_BYTES));
+    // Writing into memory cannot fail.
+    let _ = write!(
+        secret,
+        "# The secret half of a CURVE key pair of ZeroMQ. It stays on the machine where it was made.\n\
+         metadata\ncurve\n    {PUBLIC_KEY} = \"{public}\"\n    {SECRET_KEY} = \"{}\"\n",
+        *pair.reveal_secret(),
+    );
+    create(&paths.secret, 0o600, &secret)?;
     let text = format!(
         "# The public half of a CURVE key pair of ZeroMQ. Whoever gets it should know that it is yours.\n\
          metadata\ncurve\n    {PUBLIC_KEY} = \"{public}\"\n",
@@ -120,12 +126,16 @@ pub fn read_public_key(path: &Path) -> Result<PublicKey, CertificateError> {
 /// # Errors
 /// The file cannot be read, can be read by others, or is no secret certificate.
 pub fn read_key_pair(path: &Path) -> Result<KeyPair, CertificateError> {
-    let (text, mode) = read(path)?;
+    let (text, metadata) = read(path)?;
     let pair = value(&text, SECRET_KEY)
         .and_then(KeyPair::from_secret)
         .ok_or_else(|| CertificateError::Malformed { path: shown(path), key: "secret key" })?;
+    let mode = metadata.mode() & 0o7777;
     if mode & GROUP_AND_OTHERS != 0 {
         return Err(CertificateError::ReadableByOthers { path: shown(path), mode });
+    }
+    if ![0, rustix::process::geteuid().as_raw()].contains(&metadata.uid()) {
+        return Err(CertificateError::Foreign(shown(path)));
     }
     match value(&text, PUBLIC_KEY) {
         Some(public) if PublicKey::parse(public) != Some(pair.public()) => {
@@ -135,26 +145,35 @@ pub fn read_key_pair(path: &Path) -> Result<KeyPair, CertificateError> {
     }
 }
 
+/// Creates a file that is there as a whole, on the disk, or not at all.
 fn create(path: &Path, mode: u32, text: &str) -> Result<(), CertificateError> {
-    let failed = |source: io::Error| match source.kind() {
+    let failed = |reason: io::Error| match reason.kind() {
         io::ErrorKind::AlreadyExists => CertificateError::Exists(shown(path)),
-        _ => CertificateError::Io { path: shown(path), source },
+        _ => CertificateError::Io { path: shown(path), reason },
     };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|source| {
-        let _ = fs::remove_file(path);
-        failed(source)
-    })
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = NamedTempFile::new_in(directory).map_err(|error| failed(without_path(error)))?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.as_file().set_permissions(Permissions::from_mode(mode)))
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(failed)?;
+    file.persist_noclobber(path).map(drop).map_err(|error| failed(error.error))
 }
 
-/// The text of a file, and its permissions.
-fn read(path: &Path) -> Result<(Zeroizing<String>, u32), CertificateError> {
-    let failed = |source| CertificateError::Io { path: shown(path), source };
+/// The system's own error: that of a temporary file names the file, which nobody has asked for.
+fn without_path(error: io::Error) -> io::Error {
+    let cause = error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<io::Error>());
+    cause.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
+}
+
+/// The text of a file, and what the system says of it.
+fn read(path: &Path) -> Result<(Zeroizing<String>, fs::Metadata), CertificateError> {
+    let failed = |reason| CertificateError::Io { path: shown(path), reason };
     let file = File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
+    let metadata = file.metadata().map_err(failed)?;
     let mut text = Zeroizing::new(String::with_capacity(MAX_CERTIFICATE_BYTES));
     file.take(MAX_CERTIFICATE_BYTES as u64).read_to_string(&mut text).map_err(failed)?;
-    Ok((text, mode))
+    Ok((text, metadata))
 }
 
 /// What stands behind a key's name, as pyzmq reads it: the first line that begins with the name counts.

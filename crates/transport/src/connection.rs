@@ -62,10 +62,8 @@ pub enum ConnectError {
         /// For how long.
         within: Duration,
     },
-    /// The server is the right one and does not let this key in.
-    #[error(
-        "the server at {endpoint} does not let your key in; its operator knows no user with the public key {key}"
-    )]
+    /// Whoever answers there does not let this key in. A refusal is not encrypted: it may come from somebody else.
+    #[error("{endpoint} does not let your key in; ask its operator whether a user has the public key {key}")]
     KeyRefused {
         /// Where.
         endpoint: String,
@@ -172,7 +170,7 @@ impl Attempts {
         Self { events, reached: false, failed: None }
     }
 
-    /// Completes when trying again is of no use: the server has refused, or has failed twice in the same way.
+    /// Completes when trying again is of no use: the server has refused, or has another mechanism.
     async fn refusal(&mut self, security: &Security) -> Ending {
         loop {
             match self.events.recv().await {
@@ -184,9 +182,10 @@ impl Attempts {
                 }
                 Ok(MonitorEvent::Connected { .. }) => self.reached = true,
                 Ok(MonitorEvent::HandshakeFailed { reason, .. }) => {
-                    let again = self.failed.as_ref() == Some(&reason);
+                    // Where the library says it in other words one day, the attempts go on until their time is over.
+                    let is_final = reason.starts_with("mechanism mismatch");
                     self.failed = Some(reason);
-                    if again {
+                    if is_final {
                         return self.ending(security);
                     }
                 }
@@ -202,8 +201,10 @@ impl Attempts {
             return Ending::Unreachable;
         }
         let guess = match security {
-            Security::Plain => "it asks for keys, or is no ZeroMQ server",
-            Security::Curve { .. } => "it has another key than the one expected, or speaks plain text",
+            Security::Plain => "it asks for keys, has no room for more connections, or is no ZeroMQ server",
+            Security::Curve { .. } => {
+                "it has another key than the one expected, has no room for more connections, or speaks plain text"
+            }
         };
         let detail = self.failed.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
         Ending::Disagreement(format!("{guess}{detail}"))

@@ -16,9 +16,8 @@ impl KeyPair {
 
     /// The pair of a secret key in Z85 (RFC 32), if it is one.
     pub fn from_secret(text: &str) -> Option<Self> {
-        // A secret has the shape of a public key, whose parser checks it without a panic.
-        let bytes = Zeroizing::new(PublicKey::parse(text)?.0);
-        let secret = CurveSecretKey::from_bytes(*bytes);
+        let bytes = Zeroizing::new(z85::decode(text).ok()?);
+        let secret = CurveSecretKey::from_bytes(bytes.as_slice().try_into().ok()?);
         Some(Self(CurveKeypair { public: secret.derive_public(), secret }))
     }
 

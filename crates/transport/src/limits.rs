@@ -39,7 +39,8 @@ pub const RESERVED_DESCRIPTORS: usize = 512;
 /// Connections at once, where the system gives so many descriptors. One more is turned away before it can send a message.
 pub const MAX_CONNECTIONS: usize = 16_384;
 
-/// Connections at once that have not finished their ZMTP handshake.
+/// Connections of one listener at once that have not finished their ZMTP handshake, where the system gives so many
+/// descriptors.
 pub const MAX_PENDING_HANDSHAKES: usize = 1024;
 
 /// Listeners of one server.
@@ -62,13 +63,20 @@ pub const FREE_FAILURES: u64 = 3;
 pub const FIRST_DELAY: Duration = Duration::from_millis(100);
 
 /// The longest that it is kept waiting.
-pub const MAX_DELAY: Duration = Duration::from_secs(2);
+pub const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// Handshakes that are kept waiting at once. Past it they are refused without waiting.
 pub const MAX_SLOWED: usize = 32;
 
 /// Failed handshakes that wait to be logged.
 pub const MAX_REPORTS: usize = 64;
+
+/// Failed handshakes that are logged in one [`REPORT_INTERVAL`], of all addresses together. The others are counted, and
+/// the next record has their number.
+pub const MAX_REPORTS_AN_INTERVAL: u32 = 64;
+
+/// The time that [`MAX_REPORTS_AN_INTERVAL`] is for.
+pub const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Bytes of the reason of a failed handshake.
 pub const MAX_REASON_BYTES: usize = 200;

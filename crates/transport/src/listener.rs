@@ -19,7 +19,7 @@ use crate::door::Door;
 use crate::key::KeyPair;
 use crate::limits::{
     HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, LINGER, MAX_BATCH, MAX_FRAMES,
-    MAX_MESSAGE_BYTES, MAX_PENDING_HANDSHAKES, RECEIVE_HIGH_WATER_MARK, REVOKED_LINGER, SEND_HIGH_WATER_MARK,
+    MAX_MESSAGE_BYTES, RECEIVE_HIGH_WATER_MARK, SEND_HIGH_WATER_MARK,
 };
 use crate::listeners::{Frame, ListenError, ReturnPath};
 use crate::peer::Peer;
@@ -54,7 +54,7 @@ pub(crate) struct Listener {
 impl Listener {
     /// Binds a socket. Port `0` or `*` takes a free one.
     pub(crate) async fn bind(endpoint: &str, access: Access, door: &Arc<Door>) -> Result<Self, ListenError> {
-        let address = address(endpoint)?;
+        let address = listening_address(endpoint, matches!(access, Access::Plain))?;
         let failed = |error: omq::Error| ListenError::Bind {
             endpoint: endpoint.to_owned(),
             reason: match error {
@@ -67,14 +67,13 @@ impl Listener {
             .recv_hwm(RECEIVE_HIGH_WATER_MARK)
             .send_hwm(SEND_HIGH_WATER_MARK)
             .max_message_size(MAX_MESSAGE_BYTES)
-            .max_pending_handshakes(MAX_PENDING_HANDSHAKES)
+            .max_pending_handshakes(door.room().pending)
             .handshake_timeout(HANDSHAKE_TIMEOUT)
             .heartbeat_interval(HEARTBEAT_INTERVAL)
             .heartbeat_timeout(HEARTBEAT_TIMEOUT)
             .linger(LINGER);
         options.mechanism = match &access {
-            Access::Plain if address.ip().is_loopback() => plain(Arc::clone(door)),
-            Access::Plain => return Err(ListenError::NotLoopback(endpoint.to_owned())),
+            Access::Plain => plain(Arc::clone(door)),
             Access::Curve(key) => curve(key.clone(), Arc::clone(door)),
         };
         let socket = Socket::try_new(SocketType::Router, options)
@@ -134,7 +133,7 @@ impl Listener {
         }
     }
 
-    /// Closes, after [`REVOKED_LINGER`], the connections of keys that are not admitted any more.
+    /// Closes the connections of keys that are not admitted any more.
     pub(crate) async fn dismiss(&self, admits: impl Fn(&PublicKey) -> bool) {
         let Ok(connections) = self.socket.connections().await else { return };
         let strangers = connections.into_iter().filter(|connection| {
@@ -145,12 +144,8 @@ impl Listener {
             }
         });
         for connection in strangers {
-            let socket = self.socket.clone();
-            tokio::task::spawn_local(async move {
-                tokio::time::sleep(REVOKED_LINGER).await;
-                // One that is gone by itself is what is wanted.
-                let _ = socket.disconnect_peer(connection.connection_id).await;
-            });
+            // One that is gone by itself is what is wanted.
+            let _ = self.socket.disconnect_peer(connection.connection_id).await;
         }
     }
 
@@ -185,7 +180,9 @@ fn frame(listener: usize, peer: Peer, message: Message, arrived: Instant) -> Fra
 }
 
 fn plain(door: Arc<Door>) -> MechanismSetup {
-    MechanismSetup::NullServer { authenticator: Authenticator::new_with_result(move |_| door.let_in()) }
+    MechanismSetup::NullServer {
+        authenticator: Authenticator::new_with_result(move |peer| door.let_in(peer)),
+    }
 }
 
 /// Never without an authenticator: a CURVE server that has none lets every key in.
@@ -193,6 +190,18 @@ fn curve(our_keypair: KeyPair, door: Arc<Door>) -> MechanismSetup {
     let mut options = CurveServerOptions::new().cookie_lifetime(HANDSHAKE_TIMEOUT);
     options.authenticator = Some(Authenticator::new_with_result(move |peer| door.let_in_with_key(peer)));
     MechanismSetup::CurveServer { our_keypair: our_keypair.into_inner(), options }
+}
+
+/// Where an endpoint is to listen, if it may, without keys or with them.
+///
+/// # Errors
+/// It is malformed, or plain text for other machines.
+pub fn listening_address(endpoint: &str, plain: bool) -> Result<SocketAddr, ListenError> {
+    let address = address(endpoint)?;
+    if plain && !address.ip().is_loopback() {
+        return Err(ListenError::NotLoopback(endpoint.to_owned()));
+    }
+    Ok(address)
 }
 
 fn address(endpoint: &str) -> Result<SocketAddr, ListenError> {

@@ -83,7 +83,7 @@ impl Listeners {
             return Err(ListenError::Count(endpoints.len()));
         }
         let (reports, failures) = mpsc::channel(MAX_REPORTS);
-        let door = Arc::new(Door::new(admits, reports));
+        let door = Arc::new(Door::new(admits, reports, endpoints.len()));
         let mut listeners = Vec::new();
         for (endpoint, access) in endpoints {
             listeners.push(Listener::bind(&endpoint, access, &door).await?);
@@ -134,7 +134,7 @@ impl Listeners {
         }
     }
 
-    /// Closes, a while from now, the connections of keys that may not connect any more.
+    /// Closes the connections of keys that may not connect any more.
     pub async fn dismiss(&self, admits: impl Fn(&PublicKey) -> bool) {
         for listener in &self.listeners {
             listener.dismiss(&admits).await;

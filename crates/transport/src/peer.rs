@@ -46,6 +46,11 @@ impl Peer {
         self.sender
     }
 
+    /// The endpoint of the listener that it came by.
+    pub fn listener(&self) -> &str {
+        &self.identity.peer_info().diagnostics.endpoint
+    }
+
     /// The address that it connected from; for the log, never for a decision.
     pub fn address(&self) -> Option<SocketAddr> {
         self.identity.peer_info().peer_address

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use transport::limits::MAX_LISTENERS;
-use transport::{Access, CertificateError, read_key_pair};
+use transport::{Access, CertificateError, listening_address, read_key_pair};
 
 use super::problem::Fault;
 use super::section::Item;
@@ -122,7 +122,7 @@ pub(super) fn listeners(item: &Item<'_>, directory: &Path) -> Result<Vec<Listene
 
 fn listener(item: &Item<'_>, directory: &Path) -> Result<Listener, Fault> {
     let section = item.section(&["endpoint", "key", "plain"])?;
-    let endpoint = section.required("endpoint")?.string()?.to_owned();
+    let endpoint = section.required("endpoint")?;
     let plain = section.optional("plain", Item::boolean)?.unwrap_or(false);
     let protection = match (section.get("key"), plain) {
         (Some(key), false) => Protection::Key(directory.join(file(&key)?)),
@@ -134,7 +134,9 @@ fn listener(item: &Item<'_>, directory: &Path) -> Result<Listener, Fault> {
             ));
         }
     };
-    Ok(Listener { endpoint, protection })
+    listening_address(endpoint.string()?, plain)
+        .map_err(|error| endpoint.fault(format!("cannot be: {error}")))?;
+    Ok(Listener { endpoint: endpoint.string()?.to_owned(), protection })
 }
 
 /// A file's name.
