@@ -16,6 +16,7 @@ use crate::program::{Binary, Comparison, Instruction, KeywordNames, Program, Una
 use crate::variables::Variables;
 use pending::{Call, Level, Paren, Pending, level_of, within_items};
 use stack::Stack;
+use std::collections::BTreeSet;
 
 /// The names that an expression may use besides those of the language.
 #[derive(Clone, Copy)]
@@ -44,6 +45,8 @@ struct Parser<'a> {
     names: Names<'a>,
     /// A name that starts with an underscore is refused even where it would never be evaluated.
     first_private_name: Option<u32>,
+    /// The keywords that no function has, each with the number of its call: none may be repeated in a call.
+    unknown_keywords: BTreeSet<(u32, &'a str)>,
 }
 
 /// Parses into an empty program, which the caller keeps where it is: it is large.
@@ -66,6 +69,7 @@ pub(crate) fn parse(
         landing: 0,
         names,
         first_private_name: None,
+        unknown_keywords: BTreeSet::new(),
     };
     match parser.expression(budget) {
         Ok(()) => {}
@@ -272,7 +276,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `name=` is only right at the start of an argument.
-    fn keyword(&mut self, word: &str) -> Result<(), Error> {
+    fn keyword(&mut self, word: &'a str) -> Result<(), Error> {
         let name = functions::keyword(word);
         let Some(Pending::Call(call)) = self.pending.last_mut() else {
             return Err(Error::syntax());
@@ -285,7 +289,11 @@ impl<'a> Parser<'a> {
         let Some(names) = self.program.keywords_mut(call.keywords) else {
             return Err(Error::syntax());
         };
-        let is_repeated = name != functions::UNKNOWN_KEYWORD && names.contains(&name);
+        let is_repeated = if name == functions::UNKNOWN_KEYWORD {
+            !self.unknown_keywords.insert((call.keywords, word))
+        } else {
+            names.contains(&name)
+        };
         if is_repeated || matches!(word, "True" | "False" | "None") {
             return Err(Error::syntax());
         }

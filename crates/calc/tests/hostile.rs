@@ -93,6 +93,8 @@ fn hostile() -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
+    let keywords: Vec<String> = (0..8_000).rev().map(|number| format!("a{number}=1")).collect();
+    texts.push(format!("max({})", keywords.join(",")));
     for part in [
         "(",
         "[",

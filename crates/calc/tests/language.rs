@@ -314,6 +314,13 @@ fn errors_are_those_of_python() {
 }
 
 #[test]
+fn a_keyword_that_no_function_has_may_not_be_repeated() {
+    check_syntax("1 or max(2, x=1, y=2, x=3)", 24);
+    check_syntax("f(x=1, x=1)", 9);
+    check("1 or max(2, x=max(x=1), y=max(x=1, y=2))", "1");
+}
+
+#[test]
 fn bounds() {
     let nested = |count: usize| format!("{}1{}", "(".repeat(count), ")".repeat(count));
     check(&nested(200), "1");
