@@ -16,7 +16,6 @@ use crate::program::{Binary, Comparison, Instruction, KeywordNames, Program, Una
 use crate::variables::Variables;
 use pending::{Call, Level, Paren, Pending, level_of, within_items};
 use stack::Stack;
-use std::collections::BTreeSet;
 
 /// The names that an expression may use besides those of the language.
 #[derive(Clone, Copy)]
@@ -45,8 +44,8 @@ struct Parser<'a> {
     names: Names<'a>,
     /// A name that starts with an underscore is refused even where it would never be evaluated.
     first_private_name: Option<u32>,
-    /// The keywords that no function has, each with the number of its call: none may be repeated in a call.
-    unknown_keywords: BTreeSet<(u32, &'a str)>,
+    /// The keywords that no function has, each with the number of its call and its place.
+    unknown_keywords: Vec<(u32, &'a str, u32)>,
 }
 
 /// Parses into an empty program, which the caller keeps where it is: it is large.
@@ -69,16 +68,30 @@ pub(crate) fn parse(
         landing: 0,
         names,
         first_private_name: None,
-        unknown_keywords: BTreeSet::new(),
+        unknown_keywords: Vec::new(),
     };
     match parser.expression(budget) {
         Ok(()) => {}
         Err(error) => return Err(error.at(parser.lexer.at).in_text(text)),
     }
+    if !parser.unknown_keywords.is_empty() {
+        check_repetition(&mut parser.unknown_keywords).map_err(|error| error.in_text(text))?;
+    }
     match parser.first_private_name {
         Some(at) => Err(Error::name().at(at).in_text(text)),
         None => Ok(()),
     }
+}
+
+/// Refuses a keyword that is repeated in its call, even where no function has it. They are sorted, because there may be
+/// very many of them.
+fn check_repetition(keywords: &mut [(u32, &str, u32)]) -> Result<(), Error> {
+    keywords.sort_unstable();
+    let repeated = keywords.windows(2).filter_map(|pair| match pair {
+        [(call, word, _), (next_call, next_word, at)] if call == next_call && word == next_word => Some(*at),
+        _ => None,
+    });
+    repeated.min().map_or(Ok(()), |at| Err(Error::syntax().at(at)))
 }
 
 impl<'a> Parser<'a> {
@@ -289,11 +302,11 @@ impl<'a> Parser<'a> {
         let Some(names) = self.program.keywords_mut(call.keywords) else {
             return Err(Error::syntax());
         };
-        let is_repeated = if name == functions::UNKNOWN_KEYWORD {
-            !self.unknown_keywords.insert((call.keywords, word))
-        } else {
-            names.contains(&name)
-        };
+        let is_unknown = name == functions::UNKNOWN_KEYWORD;
+        if is_unknown {
+            self.unknown_keywords.push((call.keywords, word, self.lexer.at));
+        }
+        let is_repeated = !is_unknown && names.contains(&name);
         if is_repeated || matches!(word, "True" | "False" | "None") {
             return Err(Error::syntax());
         }
