@@ -48,6 +48,10 @@ impl Daemon {
         Self { endpoint: endpoint.to_owned(), child, directory }
     }
 
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The file of a server that was started with [`Self::configured`].
     pub(crate) fn configuration(&self) -> PathBuf {
         self.directory.path().join("bidden.toml")

@@ -10,6 +10,7 @@ use server::{Config, Phase, Server};
 use tokio::sync::watch;
 
 use crate::exit::Exit;
+use crate::launcher;
 use crate::terminal::pass_on;
 
 pub(crate) async fn demo() -> anyhow::Result<Exit> {
@@ -22,7 +23,8 @@ pub(crate) async fn demo() -> anyhow::Result<Exit> {
         policy: Policy::builtin(),
         limits: Limits::default(),
     };
-    let server = Server::bind(config).await?;
+    let launcher = launcher::connect(launcher::start(None)?).await?;
+    let server = Server::bind(config, launcher).await?;
     let endpoint = server.endpoint().to_owned();
     show(&format!("server   {endpoint}\n"))?;
 

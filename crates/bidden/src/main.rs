@@ -7,7 +7,9 @@ mod ask;
 mod columns;
 mod commands;
 mod demo;
+mod doctor;
 mod exit;
+mod launcher;
 mod policy;
 mod serve;
 mod terminal;
@@ -33,11 +35,16 @@ fn main() -> ExitCode {
 }
 
 fn start(mode: Mode) -> Exit {
-    let ended = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the event loop")
-        .and_then(|runtime| tokio::task::LocalSet::new().block_on(&runtime, dispatch(mode)));
+    let ended = match mode {
+        // These two go on as something else than an ordinary process, and must have one thread.
+        Mode::Launch(arguments) => launcher::launch(&arguments),
+        Mode::Doctor(arguments) => doctor::doctor(&arguments),
+        mode => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the event loop")
+            .and_then(|runtime| tokio::task::LocalSet::new().block_on(&runtime, dispatch(mode))),
+    };
     ended.unwrap_or_else(|error| {
         terminal::complain(&format!("{error:#}"));
         Exit::Own
@@ -53,5 +60,7 @@ async fn dispatch(mode: Mode) -> anyhow::Result<Exit> {
         Mode::Policy(arguments) => policy::policy(arguments),
         Mode::Send(arguments) => ask::send(arguments).await,
         Mode::Demo => demo::demo().await,
+        Mode::Doctor(arguments) => doctor::doctor(&arguments),
+        Mode::Launch(arguments) => launcher::launch(&arguments),
     }
 }

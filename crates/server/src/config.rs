@@ -2,8 +2,10 @@
 //!
 //! What the file does not say means nothing or the documented default; a key that is not known stops the start.
 
+mod account;
 mod argument;
 mod command;
+mod confinement;
 mod expectation;
 mod installation;
 mod launchers;
@@ -21,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+pub use confinement::Demand;
 pub use expectation::{Answer, Expectation};
 pub use installation::Limits;
 pub use problem::Problem;
@@ -39,6 +42,8 @@ pub struct Configuration {
     pub listen: Option<String>,
     /// The log's file, if the file names one.
     pub log: Option<PathBuf>,
+    /// What is demanded of the jail, if the file says so.
+    pub jail: Option<Demand>,
     /// The limits of this installation.
     pub limits: Limits,
     /// Commands and users.
@@ -95,7 +100,14 @@ impl fmt::Display for Problems {
 impl Configuration {
     /// What a server does without a configuration.
     pub fn builtin() -> Self {
-        Self { listen: None, log: None, limits: Limits::default(), policy: Policy::builtin(), tests: vec![] }
+        Self {
+            listen: None,
+            log: None,
+            jail: None,
+            limits: Limits::default(),
+            policy: Policy::builtin(),
+            tests: vec![],
+        }
     }
 
     /// Reads and validates a file.
@@ -146,6 +158,7 @@ impl Configuration {
         let file = Section::open("", 0, document.get_ref(), &KEYS)?;
         let directory = Path::new(source.file).parent().unwrap_or(Path::new(""));
         let log = file.optional("server", |item| installation::server(item, directory))?.flatten();
+        let jail = file.optional("server", confinement::demand)?.flatten();
         let listen = file.optional("listeners", installation::listeners)?.flatten();
         let limits = file.optional("limits", installation::limits)?.unwrap_or_default();
         let commands =
@@ -166,7 +179,7 @@ impl Configuration {
         }
         let tests =
             file.optional("tests", |item| expectation::expectations(source, item, &policy, faults))?;
-        Ok(Self { listen, log, limits, policy, tests: tests.unwrap_or_default() })
+        Ok(Self { listen, log, jail, limits, policy, tests: tests.unwrap_or_default() })
     }
 }
 

@@ -5,13 +5,14 @@ use std::rc::Rc;
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use jail::{Launcher, LauncherError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use transport::{Frame, ListenError, Listener};
 
 use crate::config::Limits;
 use crate::limits::{LAST_CALL, QUIET_TIME};
-use crate::log::{Log, OpenError};
+use crate::log::{Log, OpenError, complain};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
 use crate::record::Recorded;
@@ -41,8 +42,12 @@ pub struct Server {
 pub struct Reloader(Rc<Service>);
 
 impl Reloader {
-    /// Puts a policy in the place of the one before, as a whole.
-    pub fn load(&self, policy: Policy) {
+    /// Puts a policy in the place of the one before, as a whole, here and in the launcher, which reads it for itself.
+    ///
+    /// # Errors
+    /// The launcher does not take it: the one before stays.
+    pub async fn load(&self, policy: Policy) -> Result<(), LauncherError> {
+        self.0.launcher.reload().await?;
         let (commands, users) = (policy.commands().len(), policy.users().len());
         self.0.replace_policy(policy);
         self.0.log.append(|line| {
@@ -52,6 +57,7 @@ impl Reloader {
         });
         // A log that cannot be written has said so, and keeps the record until it can.
         let _ = self.0.log.commit();
+        Ok(())
     }
 
     /// Notes that a policy was not taken, and why. The one before stays.
@@ -94,19 +100,21 @@ impl Server {
     ///
     /// # Errors
     /// The log or the socket cannot be had.
-    pub async fn bind(config: Config) -> Result<Self, StartError> {
+    pub async fn bind(config: Config, launcher: Launcher) -> Result<Self, StartError> {
         let (log, torn_bytes) = Log::open(&config.log)?;
         let listener = Listener::bind_loopback(&config.listen).await?;
         log.append(|line| {
             line.text("event", "server_started");
             line.text("version", env!("CARGO_PKG_VERSION"));
             line.text("endpoint", listener.endpoint());
+            let missing = launcher.machine().missing().map(|feature| feature.as_str().to_owned());
+            line.texts("jail_lacks", &missing.collect::<Vec<_>>());
             if torn_bytes > 0 {
                 line.number("torn_bytes_removed", torn_bytes);
             }
         });
         log.commit_durably().await.map_err(|_| StartError::FirstRecord)?;
-        Ok(Self { listener, service: Rc::new(Service::new(config.policy, config.limits, log)) })
+        Ok(Self { listener, service: Rc::new(Service::new(config.policy, config.limits, log, launcher)) })
     }
 
     /// Where it listens, with the real port.
@@ -126,12 +134,43 @@ impl Server {
     /// The socket failed, or the log could not be written at the end.
     pub async fn serve(self, wanted: watch::Receiver<Phase>) -> Result<(), ServeError> {
         let Self { listener, service } = self;
-        let answered = answer_until_drained(&listener, &service, wanted).await;
+        let answered = tokio::select! {
+            answered = answer_until_drained(&listener, &service, wanted) => answered,
+            () = replace_dead_launchers(&service) => Ok(()),
+        };
         service.log.append(|line| line.text("event", "server_stopped"));
         let written = service.log.commit_durably().await.map_err(|_| ServeError::Log);
         listener.close().await;
         answered.and(written)
     }
+}
+
+/// Says when the launcher dies and starts another. Does not end: without a launcher the server computes on, and answers
+/// commands with what is wrong.
+async fn replace_dead_launchers(service: &Service) {
+    loop {
+        service.launcher.died().await;
+        note(service, "launcher_died", None);
+        complain("the launcher died, and the commands that ran with it; starting another");
+        match service.launcher.restart().await {
+            Ok(()) => note(service, "launcher_started", None),
+            Err(error) => {
+                note(service, "launcher_missing", Some(&error.to_string()));
+                complain(&format!("no command can be started: {error}"));
+            }
+        }
+    }
+}
+
+fn note(service: &Service, event: &str, reason: Option<&str>) {
+    service.log.append(|line| {
+        line.text("event", event);
+        if let Some(reason) = reason {
+            line.text("reason", reason);
+        }
+    });
+    // A log that cannot be written has said so, and keeps the record until it can.
+    let _ = service.log.commit();
 }
 
 /// The server's loop: frames in, recorded replies out, one write to the log between.

@@ -54,7 +54,7 @@ pub(super) fn limits(item: &Item<'_>) -> Result<Limits, Fault> {
 
 /// The log's path, for `[server]`; a relative one lies beside the configuration.
 pub(super) fn server(item: &Item<'_>, directory: &Path) -> Result<Option<PathBuf>, Fault> {
-    let section = item.section(&["log"])?;
+    let section = item.section(&["log", "jail"])?;
     section.optional("log", |item| match item.string()? {
         "" => Err(item.fault("must name a file")),
         path => Ok(directory.join(path)),

@@ -98,7 +98,7 @@ async fn ask_everything() {
             if identity.users.is_empty() { "" } else { &format!("[users.local]\n{}\n", identity.users) };
         let read = Configuration::parse("f", &format!("{COMMANDS}{users}"));
         let policy = read.unwrap_or_else(|error| panic!("{error}")).policy;
-        let mut service = Service::new(policy, Limits::default(), log);
+        let mut service = Service::new(policy, Limits::default(), log, jail::Launcher::absent());
         service.clock = || "2030-01-01T00:00:00Z".parse().expect("a moment");
         for (request, questions, code) in REQUESTS {
             connection.send(request.as_bytes().to_vec(), vec![]).await.expect("sent");
