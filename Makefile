@@ -3,13 +3,14 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench bench-calc fuzz fmt clean \
+.PHONY: help demo test bench bench-calc soak-jail fuzz fmt clean \
 	format dependencies lint docs rust-tests client-tests
 
 # rustup's programs, also in a shell that was open before they were installed.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 FUZZ_SECONDS ?= 60
+SOAK_COMMANDS ?= 100000
 FUZZ_TARGETS := request reply expression differential columns
 
 help: ## List the commands
@@ -33,6 +34,11 @@ bench-calc: ## Measure calc beside other evaluators, CPython and NumPy; writes b
 	@setup/prepare bench
 	.venv/bin/python -m pip --quiet --disable-pip-version-check install --requirement bench/calc/requirements.txt
 	cargo run --release --locked --package bench-calc
+
+soak-jail: ## Run SOAK_COMMANDS (100,000) commands and see that nothing grows
+	@setup/prepare bench
+	cargo build --release --locked --bin bidden --bin bench
+	$(TARGET)/release/bench soak $(SOAK_COMMANDS)
 
 fuzz: ## Fuzz each parser for FUZZ_SECONDS (60)
 	@setup/prepare fuzz

@@ -79,6 +79,10 @@ impl Daemon {
         self.child.id()
     }
 
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The file of a server that was started with [`Self::configured`].
     pub(crate) fn configuration(&self) -> PathBuf {
         self.directory.path().join("bidden.toml")

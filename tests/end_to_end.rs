@@ -8,16 +8,19 @@
 )]
 
 mod daemon;
+mod jailed;
 mod keyed;
 mod raw_curve;
 mod raw_peer;
 mod served;
 
+mod attacks;
 mod columns;
 mod commandline;
 mod commands;
 mod documents;
 mod hostile_peers;
+mod jail;
 mod keys;
 mod policy;
 mod protocol;

@@ -2,11 +2,12 @@
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
+use jail::{Launcher, StartedKeeper};
 use serde_json::Value;
-use server::config::Limits;
-use server::policy::{Command, Kind, Operand, OptionRule, OptionValue, Policy};
+use server::config::{Configuration, Limits};
 use server::{Access, Config, Phase, Server};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -25,6 +26,11 @@ pub(crate) struct Served {
 impl Served {
     pub(crate) fn log(&self) -> PathBuf {
         self.directory.path().join("server.log")
+    }
+
+    /// The policy's file.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.directory.path().join("bidden.toml")
     }
 
     pub(crate) async fn connect(&self) -> Connection {
@@ -49,17 +55,48 @@ impl Served {
 
 /// Runs a test beside a server with the test policy.
 pub(crate) fn with_server<F: Future<Output = ()>>(test: impl FnOnce(Served) -> F) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let gone = directory.path().join("gone");
+    std::fs::copy("/bin/true", &gone).expect("copied");
+    let policy = POLICY.replace("GONE", gone.to_str().expect("UTF-8"));
+    with_policy(directory, &policy, move |served| {
+        std::fs::remove_file(gone).expect("removed");
+        test(served)
+    });
+}
+
+/// Runs a test beside a server with this policy.
+pub(crate) fn with_policy<F: Future<Output = ()>>(
+    directory: TempDir,
+    policy: &str,
+    test: impl FnOnce(Served) -> F,
+) {
+    with_keeper(Command::new(daemon::BIDDEN), directory, policy, test);
+}
+
+/// The same with a keeper that is started so.
+pub(crate) fn with_keeper<F: Future<Output = ()>>(
+    mut command: Command,
+    directory: TempDir,
+    policy: &str,
+    test: impl FnOnce(Served) -> F,
+) {
+    let path = directory.path().join("bidden.toml");
+    std::fs::write(&path, policy).expect("written");
+    let configuration = Configuration::read(&path).unwrap_or_else(|error| panic!("{error}"));
+    command.args(["launch", "--config"]).arg(&path);
+    let keeper = StartedKeeper::start(command).expect("a keeper");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        let directory = tempfile::tempdir().expect("a directory");
         let (wanted, phase) = watch::channel(Phase::Serve);
         let config = Config {
             listeners: vec![("tcp://127.0.0.1:0".into(), Access::Plain)],
             log: directory.path().join("server.log"),
-            policy: policy(),
+            policy: configuration.policy,
             limits: Limits::default(),
         };
-        let server = Server::bind(config).await.expect("it starts");
+        let launcher = Launcher::connect(keeper).await.expect("a launcher");
+        let server = Server::bind(config, launcher).await.expect("it starts");
         let endpoint = server.endpoints().next().expect("a listener").0.to_owned();
         let serving = tokio::task::spawn_local(async { server.serve(phase).await.expect("it serves") });
         test(Served { endpoint, wanted, serving, directory }).await;
@@ -79,40 +116,36 @@ pub(crate) async fn receive(connection: &Connection) -> Value {
 }
 
 /// Commands that sleep, fail, print and are missing: what the default policy must never have.
-fn policy() -> Policy {
-    let seconds = OptionValue { kind: Kind::Integer { min: 0, max: 1000 }, default: None };
-    let shell = |script: &str| Command {
-        operands: vec![Operand { required: false, ..Operand::required("word", words()) }],
-        time_limit: Duration::from_secs(20),
-        fixed_arguments: vec!["-c".into(), script.into()],
-        ..Command::new("/bin/sh")
-    };
-    let sleep = Command {
-        program: "/bin/sleep".into(),
-        operands: vec![Operand::required("seconds", Kind::Integer { min: 0, max: 1000 })],
-        fixed_arguments: vec![],
-        ..shell("")
-    };
-    let missing = Command { program: "/nonexistent/program".into(), fixed_arguments: vec![], ..shell("") };
-    Policy::new(
-        [
-            ("sleep", sleep),
-            ("missing", missing),
-            ("endless", shell("while :; do echo 0123456789abcdef; done")),
-            ("bytes", shell(r"printf '\377\000'; printf '\376' >&2")),
-            ("killed", shell("kill -KILL $$")),
-            (
-                "long",
-                Command {
-                    options: vec![OptionRule::with_value("-s", seconds)],
-                    ..shell("head -c 3000000 /dev/zero | tr '\\0' x")
-                },
-            ),
-        ]
-        .map(|(name, command)| (name.to_owned(), command)),
-    )
-}
+const POLICY: &str = r#"
+[commands.sleep]
+program = "/bin/sleep"
+operands = [{ name = "seconds", type = "integer", min = 0, max = 1000 }]
+separator = false
+timeout = "20s"
 
-fn words() -> Kind {
-    Kind::OneOf(vec!["word".into()])
-}
+[commands.missing]
+program = "GONE"
+
+[commands.endless]
+program = "/bin/sh"
+launcher = true
+arguments = ["-c", "while :; do echo 0123456789abcdef; done"]
+timeout = "20s"
+
+[commands.bytes]
+program = "/bin/sh"
+launcher = true
+arguments = ["-c", "printf '\\377\\000'; printf '\\376' >&2"]
+
+[commands.killed]
+program = "/bin/sh"
+launcher = true
+arguments = ["-c", "kill -KILL $$"]
+
+[commands.long]
+program = "/bin/sh"
+launcher = true
+may_exec = true
+arguments = ["-c", "head -c 3000000 /dev/zero | tr '\\0' x"]
+timeout = "20s"
+"#;

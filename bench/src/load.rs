@@ -121,6 +121,26 @@ pub(crate) fn in_flight(
     window.rate(counted)
 }
 
+/// One DEALER with `in_flight` requests under way, until so many have their replies.
+pub(crate) fn in_flight_of(
+    address: SocketAddr,
+    question: &Question,
+    in_flight: usize,
+    requests: u64,
+) -> Result<()> {
+    let mut client = Client::connect(address, SocketType::Dealer, None)?;
+    let (mut unsent, mut unanswered) = (requests, requests);
+    let mut room = in_flight;
+    while unanswered > 0 {
+        let now = room.min(usize::try_from(unsent)?);
+        client.send(&question.body, now)?;
+        unsent -= u64::try_from(now)?;
+        room = client.receive(|reply| question.check(reply))?;
+        unanswered = unanswered.checked_sub(u64::try_from(room)?).context("more replies than requests")?;
+    }
+    Ok(())
+}
+
 /// `clients` REQ clients with one request under way each, on one thread: replies in a second of all.
 pub(crate) fn many_clients(
     address: SocketAddr,

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::arithmetic_side_effects, reason = "a measuring program that handles no hostile input")]
 
-mod bidden_with_true;
 mod curve;
 mod echo;
 mod load;
@@ -11,6 +10,7 @@ mod machine;
 mod processes;
 mod rounds;
 mod servers;
+mod soak;
 mod table;
 mod zmtp;
 
@@ -29,7 +29,9 @@ use crate::rounds::Plan;
 const USAGE: &str = "\
 usage: bench [all] [--rounds N] [--seconds S]   measure everything (5 rounds, 1 second a load and server)
        bench echo [SERVER CLIENT]               only serve the bare echo, until killed; with CURVE between certificates
-       bench bidden-with-true LOG               only serve bidden with a policy of `true`, until killed";
+       bench soak [COMMANDS]                    run commands (100,000) and see that nothing grows";
+/// Commands that `soak` runs where nobody says.
+const SOAK_COMMANDS: u64 = 100_000;
 const NOISE: &str = "NOISY: the rounds differ by more than 25 %. Measure again on a quiet machine.\n\n";
 
 fn main() -> Result<()> {
@@ -38,7 +40,8 @@ fn main() -> Result<()> {
     match arguments.as_slice() {
         ["echo"] => echo::serve(None),
         ["echo", server, client] => echo::serve(Some((Path::new(server), Path::new(client)))),
-        ["bidden-with-true", log] => bidden_with_true::serve(Path::new(log)),
+        ["soak"] => soak::soak(SOAK_COMMANDS),
+        ["soak", commands] => soak::soak(commands.parse().context("soak wants a number of commands")?),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

@@ -1,6 +1,7 @@
 //! Starting the servers to be measured as child processes, and ending them whatever happens: a `Server` that is
 //! dropped is killed and waited for. A server that cannot be had on this machine is skipped with a reason.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -49,6 +50,12 @@ impl Server {
     }
 }
 
+impl Server {
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // Both fail only if the child has ended already.
@@ -74,9 +81,23 @@ pub(crate) fn spawn_echo(certificates: &[&Path]) -> Result<Start> {
     Server::start(command).map(Start::Running)
 }
 
-/// bidden with everything on: `BIDDEN_BIN`, or the program beside this one, as `cargo build --release` leaves it. It
-/// listens in plain text, or as its configuration says.
+/// bidden with everything on. It listens in plain text with its built-in policy, or as its configuration says.
 pub(crate) fn spawn_bidden(log: &Path, configuration: Option<&Path>) -> Result<Start> {
+    match configuration {
+        Some(configuration) => spawn_bidden_with(log, &[OsStr::new("--config"), configuration.as_os_str()]),
+        None => spawn_bidden_with(log, &[]),
+    }
+}
+
+/// bidden with a policy that lets `true` run, which the built-in policy does not. It lies beside the log.
+pub(crate) fn spawn_bidden_with_true(log: &Path) -> Result<Start> {
+    let configuration = log.with_extension("toml");
+    std::fs::write(&configuration, "[commands.true]\nprogram = \"/bin/true\"\n")?;
+    spawn_bidden(log, Some(&configuration))
+}
+
+/// `BIDDEN_BIN`, or the program beside this one, as `cargo build --release` leaves it.
+fn spawn_bidden_with(log: &Path, arguments: &[&OsStr]) -> Result<Start> {
     let program = match std::env::var_os("BIDDEN_BIN") {
         Some(program) => PathBuf::from(program),
         None => std::env::current_exe()?.with_file_name("bidden"),
@@ -85,17 +106,8 @@ pub(crate) fn spawn_bidden(log: &Path, configuration: Option<&Path>) -> Result<S
         return Ok(Start::Skipped("no binary"));
     }
     let mut command = Command::new(program);
-    command.args(["serve", "--listen", "tcp://127.0.0.1:0", "--log"]).arg(log);
-    if let Some(configuration) = configuration {
-        command.arg("--config").arg(configuration);
-    }
-    Server::start(command).map(Start::Running)
-}
-
-/// bidden with a policy that lets `true` run, which the built-in policy does not: this program again.
-pub(crate) fn spawn_bidden_with_true(log: &Path) -> Result<Start> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("bidden-with-true").arg(log);
+    command.args(["serve", "--listen", "tcp://127.0.0.1:0", "--log"]).arg(log).args(arguments);
+    command.env_remove("BIDDEN_CONFIG");
     Server::start(command).map(Start::Running)
 }
 

@@ -57,6 +57,13 @@ pub(crate) enum Mode {
     Accept(Accept),
     /// Make a key pair, as files that every ZeroMQ program reads
     Keygen(Keygen),
+    /// Say what this machine can do to confine commands, and what is missing
+    #[command(after_help = "\
+The exit code is 0 if the machine has all that `jail = \"required\"` demands, and 1 if not.")]
+    Doctor(Doctor),
+    /// Start commands for a server: what `serve` uses itself
+    #[command(hide = true)]
+    Launch(Launch),
     /// Start a server inside, send it two examples, and show what came back
     #[command(after_help = "The exit code is 0 only if both examples succeeded.")]
     Demo,
@@ -89,6 +96,20 @@ pub(crate) struct Serve {
     /// The log, whatever the configuration says: one JSON record a line [default: server.log]
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    /// Print it as JSON instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Launch {
+    /// The configuration; without it the built-in one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// Which configuration, for every mode that needs one.
@@ -175,6 +196,9 @@ Examples:
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) server: Server,
+    /// Send what stands on my standard input as the command's; its rule must permit it
+    #[arg(long)]
+    pub(crate) stdin: bool,
     /// Print the reply as JSON instead
     #[arg(long)]
     pub(crate) json: bool,

@@ -24,7 +24,11 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<Exit> {
     let mut words = arguments.words.into_iter();
     // The command line asks for one word at least.
     let command = words.next().unwrap_or_default();
-    let action = Action::os(command, words.map(Into::into));
+    let action = Action::Os {
+        command_name: command.into(),
+        parameters: words.map(Into::into).collect(),
+        stdin: if arguments.stdin { Some(standard_input()?.into()) } else { None },
+    };
     let answer = request(&arguments.server, action, vec![]).await?;
     if arguments.json {
         return print_raw(&answer);
@@ -148,6 +152,14 @@ async fn connect(server: &Server) -> anyhow::Result<Client> {
         }),
         never = patience => never,
     }
+}
+
+/// The text on standard input, as far as a request can hold it.
+fn standard_input() -> anyhow::Result<String> {
+    let mut text = String::new();
+    let bound = (client::MAX_REQUEST_BYTES as u64).saturating_add(1);
+    io::stdin().take(bound).read_to_string(&mut text).context("cannot read standard input as UTF-8")?;
+    Ok(text)
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {

@@ -8,6 +8,7 @@ use server::{Access, Config, Phase, Server};
 use tokio::sync::watch;
 
 use crate::exit::Exit;
+use crate::launcher;
 use crate::terminal::print;
 
 pub(crate) async fn demo() -> anyhow::Result<Exit> {
@@ -20,7 +21,8 @@ pub(crate) async fn demo() -> anyhow::Result<Exit> {
         policy: Policy::builtin(),
         limits: Limits::default(),
     };
-    let server = Server::bind(config).await?;
+    let launcher = launcher::connect(launcher::start(None)?).await?;
+    let server = Server::bind(config, launcher).await?;
     let (endpoint, _) = server.endpoints().next().context("the server listens nowhere")?;
     let endpoint = endpoint.to_owned();
     print(&format!("server   {endpoint}\n"))?;

@@ -41,12 +41,15 @@ impl Exit {
     pub(crate) fn from_error(code: ErrorCode) -> Self {
         match code {
             ErrorCode::InvalidExpression | ErrorCode::ComputationFailed => Self::NoValue,
-            ErrorCode::TimedOut => Self::TimedOut,
+            ErrorCode::TimedOut | ErrorCode::CpuLimit => Self::TimedOut,
+            // As a shell tells of what the kernel killed.
+            ErrorCode::OutOfMemory => Self::Signal(9),
             ErrorCode::Refused | ErrorCode::InvalidParameters => Self::Refused,
             ErrorCode::InvalidRequest
             | ErrorCode::LimitExceeded
             | ErrorCode::Busy
             | ErrorCode::Cancelled
+            | ErrorCode::OutputLimit
             | ErrorCode::FailedToStart
             | ErrorCode::Internal => Self::Own,
         }

@@ -7,11 +7,13 @@ mod ask;
 mod columns;
 mod commands;
 mod demo;
+mod doctor;
 mod exit;
 mod hosts;
 mod init;
 mod invitation;
 mod keygen;
+mod launcher;
 mod log;
 mod policy;
 mod serve;
@@ -38,11 +40,16 @@ fn main() -> ExitCode {
 }
 
 fn start(mode: Mode) -> Exit {
-    let ended = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the event loop")
-        .and_then(|runtime| tokio::task::LocalSet::new().block_on(&runtime, dispatch(mode)));
+    let ended = match mode {
+        // These two go on as something else than an ordinary process, and must have one thread.
+        Mode::Launch(arguments) => launcher::launch(&arguments),
+        Mode::Doctor(arguments) => doctor::doctor(&arguments),
+        mode => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the event loop")
+            .and_then(|runtime| tokio::task::LocalSet::new().block_on(&runtime, dispatch(mode))),
+    };
     ended.unwrap_or_else(|error| {
         terminal::complain(&format!("{error:#}"));
         match error.downcast_ref() {
@@ -66,5 +73,7 @@ async fn dispatch(mode: Mode) -> anyhow::Result<Exit> {
         Mode::Accept(arguments) => invitation::accept(&arguments),
         Mode::Keygen(arguments) => keygen::keygen(&arguments),
         Mode::Demo => demo::demo().await,
+        Mode::Doctor(arguments) => doctor::doctor(&arguments),
+        Mode::Launch(arguments) => launcher::launch(&arguments),
     }
 }

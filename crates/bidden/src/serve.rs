@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use server::config::{Configuration, Listener, Protection};
-use server::{Access, Config, Phase, Reloader, Server};
+use jail::{Feature, Machine, ServerFiles};
+use server::config::{Configuration, Demand, Listener, Protection};
+use server::{Access, Config, Phase, Reloader, Server, listening_address};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::arguments::{self, DEFAULT_ENDPOINT, DEFAULT_LOG};
 use crate::exit::Exit;
+use crate::launcher;
 use crate::policy::load;
 use crate::terminal::{complain, inform};
 
@@ -27,7 +29,12 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
         limits: configuration.limits,
     };
     let mut hangup = Hangup::watch(path.as_deref())?;
-    let server = Server::bind(config).await?;
+    // While this process has one thread: the launcher is started, and then this process can start nothing any more.
+    let launcher = launcher::connect(launcher::start(path.as_deref())?).await?;
+    let demand = configuration.jail.unwrap_or(Demand::default_for(serve_this_machine(&config.listeners)));
+    let remark = check_jail(launcher.machine(), demand)?;
+    confine(path.as_deref(), &log)?;
+    let server = Server::bind(config, launcher).await?;
     for (endpoint, access) in server.endpoints() {
         let who = match access {
             Access::Plain => "plain text, for this machine only".to_owned(),
@@ -42,12 +49,15 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
         path.as_deref().map_or_else(|| "built in".to_owned(), |path| absolute(path).display().to_string()),
         absolute(&log).display(),
     ));
+    if let Some(remark) = remark {
+        inform(&remark);
+    }
     let reloader = server.reloader();
     let reloads = async {
         loop {
             let path = hangup.next().await;
             reloader.reopen_log();
-            reload(path, &configuration, &reloader);
+            reload(path, &configuration, &reloader).await;
         }
     };
     let stops = async {
@@ -90,6 +100,47 @@ fn listeners(configuration: &Configuration, endpoint: Option<String>) -> anyhow:
     Ok(listeners)
 }
 
+/// Whether no other machine can connect.
+fn serve_this_machine(listeners: &[(String, Access)]) -> bool {
+    listeners.iter().all(|(endpoint, _)| {
+        listening_address(endpoint, false).is_ok_and(|address| address.ip().is_loopback())
+    })
+}
+
+/// Refuses to serve where the machine lacks what is demanded, and says what else it lacks.
+fn check_jail(machine: Machine, demand: Demand) -> anyhow::Result<Option<String>> {
+    let missing: Vec<_> = machine.missing().filter(|feature| feature.is_required()).collect();
+    let names = missing.iter().map(|feature| feature.as_str()).collect::<Vec<_>>().join(", ");
+    if missing.is_empty() {
+        let remark = "bidden: no control group is delegated: memory is limited for each process alone (`bidden doctor`)";
+        return Ok((!machine.has(Feature::ControlGroup)).then(|| remark.to_owned()));
+    }
+    match demand {
+        Demand::Required => anyhow::bail!(
+            "this machine cannot confine commands as is demanded (`jail = \"required\"`): it lacks {names}; \
+             `bidden doctor` says what to do"
+        ),
+        Demand::BestEffort => Ok(Some(format!(
+            "bidden: commands are not fully confined, because this machine lacks {names}; `bidden doctor` says what to do"
+        ))),
+    }
+}
+
+/// From now on this process opens its own files alone, and executes nothing.
+fn confine(configuration: Option<&Path>, log: &Path) -> anyhow::Result<()> {
+    let directory = |path: &Path| {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        directory.unwrap_or(Path::new(".")).to_owned()
+    };
+    let write = directory(log);
+    let files = ServerFiles {
+        read: configuration.map(directory).into_iter().collect(),
+        // The log says for itself what is wrong with a directory that is not there.
+        write: if write.is_dir() { vec![write] } else { vec![] },
+    };
+    jail::irrevocably_confine_server(&files).context("the server cannot confine itself")
+}
+
 /// SIGHUP, where there is a file to reload. Without one it ends the server, as when its terminal is closed.
 struct Hangup<'p>(Option<(Signal, &'p Path)>);
 
@@ -109,21 +160,25 @@ impl<'p> Hangup<'p> {
 }
 
 /// Takes commands and users of the file as a whole, or keeps the ones there are and says why.
-fn reload(path: &Path, started_with: &Configuration, reloader: &Reloader) {
+async fn reload(path: &Path, started_with: &Configuration, reloader: &Reloader) {
     match Configuration::read(path) {
         Ok(configuration) => {
             let settled = |read: &Configuration| (read.listeners.clone(), read.log.clone(), read.limits);
             if settled(&configuration) != settled(started_with) {
                 inform("bidden: listeners, log and limits stay as they are until the next start");
             }
-            reloader.load(configuration.policy);
-            inform(&format!("bidden: commands and users are those of {} now", path.display()));
+            match reloader.load(configuration.policy).await {
+                Ok(()) => inform(&format!("bidden: commands and users are those of {} now", path.display())),
+                Err(error) => refuse(&error.to_string(), reloader),
+            }
         }
-        Err(error) => {
-            reloader.refuse(&error.to_string());
-            complain(&format!("the configuration is not taken, the one before stays:\n{error}"));
-        }
+        Err(error) => refuse(&error.to_string(), reloader),
     }
+}
+
+fn refuse(reason: &str, reloader: &Reloader) {
+    reloader.refuse(reason);
+    complain(&format!("the configuration is not taken, the one before stays:\n{reason}"));
 }
 
 fn absolute(path: &Path) -> PathBuf {

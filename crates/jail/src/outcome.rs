@@ -11,27 +11,44 @@ pub struct Outcome {
     pub stdout: Captured,
     /// Its standard error.
     pub stderr: Captured,
-    /// From its start to its end.
-    pub elapsed: Duration,
+    /// What it used up.
+    pub usage: Usage,
 }
 
-/// How a command ended.
+/// How a command ended. In every case none of its processes is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// It exited with this status.
     Exit(i32),
     /// This signal ended it, and it was not the jail that sent it.
     Signal(i32),
-    /// It ran into its time limit and its process group was ended.
+    /// It ran into its time limit and was ended.
     TimedOut,
-    /// It was asked to stop and its process group was ended.
+    /// It was asked to stop and was ended.
     Cancelled,
+    /// It used up the time on a processor that it may take, and the kernel ended it.
+    CpuLimit,
+    /// It used more memory than its control group may, and the kernel ended it.
+    OutOfMemory,
+    /// It wrote more than it may and was ended.
+    OutputLimit,
+}
+
+/// What a command used up, with all of its processes that have ended in order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Time on processors.
+    pub cpu_time: Duration,
+    /// The most memory that one of its processes held at once, in bytes.
+    pub peak_memory_bytes: u64,
+    /// What it wrote to stdout and stderr together, in bytes.
+    pub output_bytes: u64,
 }
 
 /// The kept part of an output stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Captured {
-    /// The first bytes, at most the plan's output limit.
+    /// The first bytes, at most as many as the plan keeps.
     pub bytes: Vec<u8>,
     /// Whether there was more than that.
     pub truncated: bool,

@@ -1,17 +1,21 @@
-//! A plan: everything that is needed to start one command, decided before anything is started.
+//! A plan: what the server asks of the launcher. It names a command of the launcher's own policy; program and
+//! confinement are the launcher's to know.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// What to start and within which limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Absolute path of the program's file. It is executed as it is: no search path, no shell.
-    pub program: PathBuf,
-    /// The arguments after the program's name. None holds a NUL byte.
+    /// The command's name in the policy.
+    pub command: String,
+    /// The arguments behind the program's name, as the command's rule produces them. None holds a NUL byte.
     pub arguments: Vec<String>,
-    /// How long the command may run before its process group is ended.
+    /// How long the command may run; no longer than its rule says.
     pub time_limit: Duration,
     /// How many bytes of each output stream are kept; the rest is read and thrown away.
-    pub output_limit: usize,
+    pub kept_bytes: usize,
+    /// How many bytes the command may write to both streams together before it is ended.
+    pub output_bytes: u64,
+    /// What the command reads from its standard input; nothing where there is none.
+    pub stdin: Option<Vec<u8>>,
 }

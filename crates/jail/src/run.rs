@@ -1,130 +1,167 @@
-//! The life of one command: start, read what it prints, end it when its time is over, collect how it ended.
+//! The life of one command, as the server sees it: a jail, an order, the word to begin, what it prints, and how it ended.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::pin::pin;
-use std::process::ExitStatus;
-use std::time::Duration;
+use std::rc::Rc;
 
-use rustix::process::Signal;
-use tokio::io::Interest;
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::unix::AsyncFd;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 
 use crate::capture::Capture;
-use crate::outcome::{End, Outcome};
+use crate::child::Step;
+use crate::handle::{Launcher, Running, receive, watched};
+use crate::limits::DRAIN_TIME;
+use crate::message::{FromJail, Order, ToJail};
+use crate::outcome::{End, Outcome, Usage};
 use crate::plan::Plan;
-use crate::start::{StartError, Started, start};
+use crate::socket;
 
-/// Between SIGTERM and SIGKILL, for a command that has to end.
-const TERMINATION_GRACE: Duration = Duration::from_millis(500);
+/// Why a command did not run, or why nobody knows how it ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The program is not there, or not the one that the policy meant.
+    #[error("the program cannot be executed: {0}")]
+    Missing(String),
+    /// The launcher holds the plan against its own policy, and refuses it.
+    #[error("the launcher refused the plan: {0}")]
+    Refused(String),
+    /// One of the steps that confine a command failed, so the program was not executed.
+    #[error("the command could not be confined: {}: {error}", step.as_str())]
+    NotConfined {
+        /// The step.
+        step: Step,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// The system could not provide what starting takes: processes, descriptors, memory.
+    #[error("the command could not be started: {0}")]
+    System(String),
+    /// There is no launcher now.
+    #[error("there is no launcher")]
+    NoLauncher,
+    /// The launcher, or the command's jail, died while the command ran; the command died with it.
+    #[error("the launcher died while the command ran")]
+    LauncherDied,
+}
 
-/// Starts at the same time: fork(2) copies under a lock of the whole process, so more of them only wait for each other.
-static STARTS: Semaphore = Semaphore::const_new(2);
+impl From<io::Error> for RunError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error.to_string())
+    }
+}
 
-/// How long a killed command is waited for. One in an uninterruptible sleep dies later, and nobody waits for it.
-const REAP_TIME: Duration = Duration::from_secs(1);
+/// A command that is confined and waits for the word to begin. Dropping it ends it.
+#[must_use]
+pub struct Ready<'l> {
+    launcher: &'l Launcher,
+    /// The launcher of this jail, which another may have replaced by the command's end.
+    running: Rc<Running>,
+    jail: AsyncFd<OwnedFd>,
+    stdout: Capture,
+    stderr: Capture,
+    output_bytes: u64,
+}
 
-/// How long output is still read after a command's end, while its group is gone and a stranger holds the pipe.
-const DRAIN_TIME: Duration = Duration::from_millis(200);
+impl Launcher {
+    /// Brings a command as far as to its program's first instruction.
+    ///
+    /// # Errors
+    /// It cannot be started now.
+    pub async fn prepare(&self, plan: &Plan) -> Result<Ready<'_>, RunError> {
+        let order = Order {
+            command: plan.command.clone(),
+            arguments: plan.arguments.clone(),
+            time_limit: plan.time_limit,
+        };
+        let order =
+            order.encode().ok_or_else(|| RunError::System("the arguments are too long".to_owned()))?;
+        let (stdout, their_stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
+        let (stderr, their_stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
+        let stdin = plan.stdin.as_deref().map(input).transpose()?;
+        let (jail, running) = self.jail().await?;
+        let mut descriptors = vec![their_stdout.as_fd(), their_stderr.as_fd()];
+        descriptors.extend(stdin.as_ref().map(OwnedFd::as_fd));
+        socket::send(&jail, &order, &descriptors).map_err(|_| RunError::LauncherDied)?;
+        Ok(Ready {
+            launcher: self,
+            running,
+            jail: watched(jail)?,
+            stdout: Capture::new(stdout, plan.kept_bytes)?,
+            stderr: Capture::new(stderr, plan.kept_bytes)?,
+            output_bytes: plan.output_bytes,
+        })
+    }
+}
 
-/// Runs a command to its end. It ends by itself, at its time limit, or soon after `stop` completes.
-///
-/// Dropping the future kills the command's process group.
-///
-/// # Errors
-/// The command never ran.
-pub async fn run(plan: Plan, stop: impl Future<Output = ()>) -> Result<Outcome, StartError> {
-    let began = Instant::now();
-    let deadline = began.checked_add(plan.time_limit);
-    let output_limit = plan.output_limit;
-    let mut started = {
-        let _turn = STARTS.acquire().await.map_err(|error| StartError::System(io::Error::other(error)))?;
-        tokio::task::spawn_blocking(move || start(&plan))
-            .await
-            .map_err(|error| StartError::System(io::Error::other(error)))??
-    };
-    let (pidfd, mut stdout, mut stderr) = watch(&mut started, output_limit).map_err(StartError::System)?;
-
-    let mut read = false;
-    let why = {
-        let mut reading = pin!(async { tokio::join!(stdout.read_to_end(), stderr.read_to_end()) });
-        let mut stop = pin!(stop);
-        let mut expiry = pin!(expire(deadline));
-        let why = loop {
-            tokio::select! {
-                _ = &mut reading, if !read => read = true,
-                _ = pidfd.readable() => break Why::Ended,
-                () = &mut expiry => break Why::TimedOut,
-                () = &mut stop => break Why::Cancelled,
+impl Ready<'_> {
+    /// Runs the command to its end. It ends by itself, at its time limit, when it has written too much, or soon after
+    /// `wanted_end` completes. Dropping the future ends the command with all that it started.
+    ///
+    /// # Errors
+    /// The command never ran, or nobody knows how it ended.
+    pub async fn run(self, wanted_end: impl Future<Output = ()>) -> Result<Outcome, RunError> {
+        let Self { launcher, running, jail, mut stdout, mut stderr, output_bytes } = self;
+        // A jail that has already ended has said why.
+        let _ = tell(&jail, ToJail::Go);
+        let written = Cell::new(0);
+        let message = {
+            let mut reading =
+                pin!(async { tokio::join!(stdout.read_to_end(&written), stderr.read_to_end(&written)) });
+            let mut wanted_end = pin!(wanted_end);
+            let mut answer = pin!(receive(&jail));
+            let (mut read, mut told) = (false, false);
+            let message = std::future::poll_fn(|context| {
+                if !read {
+                    read = reading.as_mut().poll(context).is_ready();
+                }
+                if !told && written.get() > output_bytes {
+                    told = true;
+                    let _ = tell(&jail, ToJail::OutputLimit);
+                }
+                if !told && wanted_end.as_mut().poll(context).is_ready() {
+                    told = true;
+                    let _ = tell(&jail, ToJail::Cancel);
+                }
+                answer.as_mut().poll(context)
+            })
+            .await;
+            if !read {
+                let _ = timeout(DRAIN_TIME, &mut reading).await;
+            }
+            message
+        };
+        launcher.refill();
+        drop(running);
+        // A jail that ended without a word was killed.
+        let message = message.map_err(|_| RunError::LauncherDied)?;
+        let (end, usage) = match FromJail::decode(&message.bytes).map_err(|_| RunError::LauncherDied)? {
+            FromJail::Ended(end, usage) => (end, usage),
+            FromJail::Missing(reason) => return Err(RunError::Missing(reason)),
+            FromJail::Refused(reason) => return Err(RunError::Refused(reason)),
+            FromJail::Failed(step, number) => {
+                return Err(RunError::NotConfined { step, error: io::Error::from_raw_os_error(number) });
             }
         };
-        if !matches!(why, Why::Ended) {
-            started.signal_group(Signal::TERM);
-            let ended = async {
-                loop {
-                    tokio::select! {
-                        _ = &mut reading, if !read => read = true,
-                        _ = pidfd.readable() => break,
-                    }
-                }
-            };
-            let _ = timeout(TERMINATION_GRACE, ended).await;
-        }
-        started.signal_group(Signal::KILL);
-        if !read {
-            let _ = timeout(DRAIN_TIME, &mut reading).await;
-        }
-        why
-    };
-    let end = match (why, timeout(REAP_TIME, pidfd.readable()).await) {
-        (Why::Ended, _) => end_of(started.reap().map_err(StartError::System)?),
-        // Dropping it reaps it, whenever it dies.
-        (Why::TimedOut, _) => End::TimedOut,
-        (Why::Cancelled, _) => End::Cancelled,
-    };
-    Ok(Outcome {
-        end,
-        stdout: stdout.into_captured(),
-        stderr: stderr.into_captured(),
-        elapsed: began.elapsed(),
-    })
-}
-
-enum Why {
-    Ended,
-    TimedOut,
-    Cancelled,
-}
-
-fn watch(started: &mut Started, limit: usize) -> io::Result<(AsyncFd<OwnedFd>, Capture, Capture)> {
-    let missing = || io::Error::other("a pipe is missing");
-    let stdout = started.stdout.take().ok_or_else(missing)?;
-    let stderr = started.stderr.take().ok_or_else(missing)?;
-    let pidfd = started.pidfd.try_clone()?;
-    #[expect(unsafe_code, reason = "registering a descriptor asks for a promise about it")]
-    // SAFETY: an `OwnedFd` is a valid, open descriptor, always the same one, and it is moved into the `AsyncFd`,
-    // which is the only one to close it.
-    let pidfd = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }?;
-    Ok((pidfd, Capture::new(stdout, limit)?, Capture::new(stderr, limit)?))
-}
-
-/// Waits for the deadline; one that lies beyond the clock's range never comes.
-async fn expire(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
+        let usage = Usage { output_bytes: written.get(), ..usage };
+        // It may have ended by itself before the word reached its jail.
+        let end = if usage.output_bytes > output_bytes { End::OutputLimit } else { end };
+        Ok(Outcome { end, stdout: stdout.into_captured(), stderr: stderr.into_captured(), usage })
     }
 }
 
-fn end_of(status: ExitStatus) -> End {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => End::Exit(code),
-        (None, Some(signal)) => End::Signal(signal),
-        // wait(2) returns one or the other for a process that has ended.
-        (None, None) => End::Exit(-1),
-    }
+fn tell(jail: &AsyncFd<OwnedFd>, word: ToJail) -> io::Result<()> {
+    socket::send(jail, word.encode(), &[])
+}
+
+/// A file in memory that holds what the command is to read.
+fn input(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = std::fs::File::from(memfd_create("stdin", MemfdFlags::CLOEXEC)?);
+    io::Write::write_all(&mut file, bytes)?;
+    io::Seek::rewind(&mut file)?;
+    Ok(file.into())
 }

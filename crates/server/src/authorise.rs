@@ -3,9 +3,10 @@
 //! The one place where a request becomes something that can be executed, and the only one that asks the policy.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use jail::Plan;
+use jail::{Input, Plan};
 use wire::{Action, ErrorCode, Numbers, Variable};
 
 use crate::decode::{Column, Decoded};
@@ -21,11 +22,18 @@ pub(crate) struct Authorised<'f> {
 /// The closed set of things that bidden does.
 pub(crate) enum Work<'f> {
     /// Run a program.
-    Os(Plan),
+    Os(Execution),
     /// Evaluate an expression.
     Compute(Computation<'f>),
     /// Say what the user may do: the JSON that says it.
     Describe(String),
+}
+
+/// A command with everything that starting it takes.
+pub(crate) struct Execution {
+    /// What the log says of it; the launcher knows for itself.
+    pub(crate) program: PathBuf,
+    pub(crate) plan: Plan,
 }
 
 /// An expression with what it needs.
@@ -48,9 +56,10 @@ pub(crate) fn authorise<'f>(decoded: Decoded<'f>, policy: &Policy) -> Result<Aut
     let (user, request, columns) = decoded.into_parts();
     let timeout = request.timeout;
     let work = match request.action {
-        Action::Os { command_name, parameters } => {
-            let permitted = policy.decide_command(&user, &command_name, &parameters);
-            Work::Os(plan(permitted.map_err(denied)?, timeout)?)
+        Action::Os { command_name, parameters, stdin } => {
+            let permitted = policy.decide_command(&user, &command_name, &parameters).map_err(denied)?;
+            let stdin = stdin.map(|text| text.into_owned().into_bytes());
+            Work::Os(execution(&command_name, permitted, stdin, timeout)?)
         }
         Action::Compute { expression, variables, numbers, columns: _ } => {
             policy.decide_right(&user, Right::Compute).map_err(denied)?;
@@ -63,15 +72,28 @@ pub(crate) fn authorise<'f>(decoded: Decoded<'f>, policy: &Policy) -> Result<Aut
 }
 
 /// What to start. A program that is gone is found missing here, before a client could tell it from a forbidden one.
-fn plan(permitted: Permitted<'_>, timeout: Option<Duration>) -> Result<Plan, Refusal> {
+fn execution(
+    name: &str,
+    permitted: Permitted<'_>,
+    stdin: Option<Vec<u8>>,
+    timeout: Option<Duration>,
+) -> Result<Execution, Refusal> {
     let Permitted { command, arguments, .. } = permitted;
+    if stdin.is_some() && command.input == Input::None {
+        return Err(Refusal::open(ErrorCode::InvalidParameters, "this command takes no `stdin`"));
+    }
     let executable = rustix::fs::access(&command.program, rustix::fs::Access::EXEC_OK);
     executable.map_err(|error| Refusal::refused(format!("the program cannot be executed: {error}")))?;
-    Ok(Plan {
+    Ok(Execution {
         program: command.program.clone(),
-        arguments,
-        time_limit: timeout.map_or(command.time_limit, |timeout| timeout.min(command.time_limit)),
-        output_limit: MAX_OUTPUT_BYTES,
+        plan: Plan {
+            command: name.to_owned(),
+            arguments,
+            time_limit: timeout.map_or(command.time_limit, |timeout| timeout.min(command.time_limit)),
+            kept_bytes: MAX_OUTPUT_BYTES,
+            output_bytes: command.confinement.limits.output_bytes,
+            stdin,
+        },
     })
 }
 

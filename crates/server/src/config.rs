@@ -2,8 +2,10 @@
 //!
 //! What the file does not say means nothing or the documented default; a key that is not known stops the start.
 
+mod account;
 mod argument;
 mod command;
+mod confinement;
 mod expectation;
 mod installation;
 mod launchers;
@@ -21,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+pub use confinement::Demand;
 pub use expectation::{Answer, Expectation};
 pub use installation::{Limits, Listener, Protection};
 pub use problem::Problem;
@@ -39,6 +42,8 @@ pub struct Configuration {
     pub listeners: Vec<Listener>,
     /// The log's file, if the file names one.
     pub log: Option<PathBuf>,
+    /// What is demanded of the jail, if the file says so.
+    pub jail: Option<Demand>,
     /// The limits of this installation.
     pub limits: Limits,
     /// Commands and users.
@@ -98,6 +103,7 @@ impl Configuration {
         Self {
             listeners: vec![],
             log: None,
+            jail: None,
             limits: Limits::default(),
             policy: Policy::builtin(),
             tests: vec![],
@@ -152,6 +158,7 @@ impl Configuration {
         let file = Section::open("", 0, document.get_ref(), &KEYS)?;
         let directory = Path::new(source.file).parent().unwrap_or(Path::new(""));
         let log = file.optional("server", |item| installation::server(item, directory))?.flatten();
+        let jail = file.optional("server", confinement::demand)?.flatten();
         let listeners = file.optional("listeners", |item| installation::listeners(item, directory))?;
         let limits = file.optional("limits", installation::limits)?.unwrap_or_default();
         let commands =
@@ -175,6 +182,7 @@ impl Configuration {
         Ok(Self {
             listeners: listeners.unwrap_or_default(),
             log,
+            jail,
             limits,
             policy,
             tests: tests.unwrap_or_default(),

@@ -22,7 +22,7 @@ pub(crate) async fn execute(
     let (work, permit) = admitted.into_parts();
     let result = match work {
         // Boxed, so that a computation does not carry the room that a command's future takes.
-        Work::Os(plan) => Box::pin(command::run(plan, service, entry)).await,
+        Work::Os(execution) => Box::pin(command::run(execution, service, entry)).await,
         Work::Compute(computation) => computation::evaluate(computation, service).await,
         Work::Describe(json) => Ok(Outcome::Description { json }),
     };

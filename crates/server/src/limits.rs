@@ -24,6 +24,18 @@ pub const MAX_COMPUTATIONS_WAITING: usize = 4096;
 /// How long a command may run whose rule says nothing else.
 pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(10);
 
+/// The most that `memory` of a rule can be.
+pub const MAX_ADDRESS_SPACE_BYTES: u64 = 1 << 44;
+
+/// The most that `max_processes` of a rule can be.
+pub const MAX_PROCESSES: u32 = 4096;
+
+/// The most that `max_file` of a rule can be.
+pub const MAX_FILE_BYTES: u64 = 1 << 44;
+
+/// The most that `max_output` of a rule can be.
+pub const MAX_WRITTEN_BYTES: u64 = 1 << 40;
+
 /// What a client that was told `busy` should wait before it asks again.
 pub const RETRY_AFTER: Duration = Duration::from_millis(100);
 

@@ -320,7 +320,7 @@ pub(crate) fn tidy(path: &Path, rotation: Rotation) {
 }
 
 /// Tells the operator, who reads stderr; where nobody can be told there is nothing else to do.
-fn complain(message: &str) {
+pub(crate) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "bidden: {message}");
 }
 

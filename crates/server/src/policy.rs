@@ -5,6 +5,7 @@
 mod builtin;
 mod decide;
 mod describe;
+mod launch;
 mod rule;
 mod user;
 mod value;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jail::{Confinement, Input};
 use wire::PublicKey;
 
 #[cfg(test)]
@@ -54,6 +56,10 @@ pub struct Command {
     pub separator: bool,
     /// How long the command may run.
     pub time_limit: Duration,
+    /// Whether the client may send standard input.
+    pub input: Input,
+    /// What the jail lets it do.
+    pub confinement: Confinement,
     /// Where the configuration names it, for a command that comes from one.
     pub line: Option<u32>,
 }
@@ -68,6 +74,8 @@ impl Command {
             operands: vec![],
             separator: false,
             time_limit: DEFAULT_TIME_LIMIT,
+            input: Input::None,
+            confinement: Confinement::default(),
             line: None,
         }
     }

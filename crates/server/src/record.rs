@@ -105,7 +105,12 @@ fn shortened<'r>(reply: &'r Reply<'_>) -> Option<(Reply<'r>, u64)> {
         return None;
     }
     let bytes = output.stdout.len().saturating_add(output.stderr.len()) as u64;
-    let short = Output { stdout: start(&output.stdout), stderr: start(&output.stderr), truncated: true };
+    let short = Output {
+        stdout: start(&output.stdout),
+        stderr: start(&output.stderr),
+        truncated: true,
+        usage: output.usage,
+    };
     let verdict = match &reply.verdict {
         Verdict::Finished { end, .. } => Verdict::Finished { output: short, end: *end },
         Verdict::Failed(failure) => Verdict::Failed(wire::Failure { output: Some(short), ..failure.clone() }),

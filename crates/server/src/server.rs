@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use jail::{Launcher, LauncherError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use transport::limits::REVOKED_LINGER;
@@ -12,7 +13,7 @@ use transport::{Access, FailedHandshake, Frame, ListenError, Listeners};
 
 use crate::config::Limits;
 use crate::limits::{LAST_CALL, MEMORY_INTERVAL, QUIET_TIME, REVOCATION_INTERVAL};
-use crate::log::{Log, OpenError, Rotation, tidy};
+use crate::log::{Log, OpenError, Rotation, complain, tidy};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
 use crate::record::Recorded;
@@ -42,8 +43,12 @@ pub struct Server {
 pub struct Reloader(Rc<Service>);
 
 impl Reloader {
-    /// Puts a policy in the place of the one before, as a whole.
-    pub fn load(&self, policy: Policy) {
+    /// Puts a policy in the place of the one before, as a whole, here and in the launcher, which reads it for itself.
+    ///
+    /// # Errors
+    /// The launcher does not take it: the one before stays.
+    pub async fn load(&self, policy: Policy) -> Result<(), LauncherError> {
+        self.0.launcher.reload().await?;
         let (commands, users) = (policy.commands().len(), policy.users().len());
         self.0.replace_policy(policy);
         self.0.log.append(|line| {
@@ -53,6 +58,7 @@ impl Reloader {
         });
         // A log that cannot be written has said so, and keeps the record until it can.
         let _ = self.0.log.commit();
+        Ok(())
     }
 
     /// Goes on in a new log where the old one was moved away.
@@ -101,12 +107,12 @@ impl Server {
     ///
     /// # Errors
     /// The log or a socket cannot be had.
-    pub async fn bind(config: Config) -> Result<Self, StartError> {
+    pub async fn bind(config: Config, launcher: Launcher) -> Result<Self, StartError> {
         let rotation = Rotation { bytes: config.limits.log_bytes, keep: config.limits.log_files };
         let (log, torn_bytes) = Log::open(&config.log, rotation)?;
         // What an earlier server did not come to.
         tokio::task::spawn_blocking(move || tidy(&config.log, rotation));
-        let service = Rc::new(Service::new(config.policy, config.limits, log));
+        let service = Rc::new(Service::new(config.policy, config.limits, log, launcher));
         let listeners = Listeners::bind(config.listeners, service.admission()).await?;
         service.log.append(|line| {
             line.text("event", "server_started");
@@ -114,6 +120,8 @@ impl Server {
             let endpoints: Vec<_> =
                 listeners.endpoints().map(|(endpoint, access)| format!("{endpoint} {access}")).collect();
             line.texts("endpoints", &endpoints);
+            let missing = service.launcher.machine().missing().map(|feature| feature.as_str().to_owned());
+            line.texts("jail_lacks", &missing.collect::<Vec<_>>());
             if torn_bytes > 0 {
                 line.number("torn_bytes_removed", torn_bytes);
             }
@@ -141,6 +149,7 @@ impl Server {
         let Self { listeners, service } = self;
         let answered = tokio::select! {
             answered = answer_until_drained(&listeners, &service, wanted) => answered,
+            () = replace_dead_launchers(&service) => Ok(()),
             never = return_free_memory() => never,
             never = dismiss_strangers(&listeners, &service) => never,
         };
@@ -149,6 +158,34 @@ impl Server {
         listeners.close().await;
         answered.and(written)
     }
+}
+
+/// Says when the launcher dies and starts another. Does not end: without a launcher the server computes on, and answers
+/// commands with what is wrong.
+async fn replace_dead_launchers(service: &Service) {
+    loop {
+        service.launcher.died().await;
+        note(service, "launcher_died", None);
+        complain("the launcher died, and the commands that ran with it; starting another");
+        match service.launcher.restart().await {
+            Ok(()) => note(service, "launcher_started", None),
+            Err(error) => {
+                note(service, "launcher_missing", Some(&error.to_string()));
+                complain(&format!("no command can be started: {error}"));
+            }
+        }
+    }
+}
+
+fn note(service: &Service, event: &str, reason: Option<&str>) {
+    service.log.append(|line| {
+        line.text("event", event);
+        if let Some(reason) = reason {
+            line.text("reason", reason);
+        }
+    });
+    // A log that cannot be written has said so, and keeps the record until it can.
+    let _ = service.log.commit();
 }
 
 /// The server's loop: frames in, recorded replies out, one write to the log between.
@@ -167,7 +204,7 @@ async fn answer_until_drained(
             tokio::select! {
                 received = listeners.receive(&mut frames) => received.map_err(|_| ServeError::Socket)?,
                 Some(ended) = running.next() => recorded.push(ended),
-                failure = listeners.failed_handshake() => note(service, &failure),
+                failure = listeners.failed_handshake() => note_failure(service, &failure),
                 phase = next_phase(&mut wanted, service.phase(), grace_ends) => {
                     service.enter(phase);
                     grace_ends = Instant::now().checked_add(service.shutdown_grace).unwrap_or(grace_ends);
@@ -232,7 +269,7 @@ fn send(listeners: &Listeners, service: &Service, recorded: &mut Vec<Recorded>) 
 }
 
 /// What the log says of a handshake that failed; nothing while it cannot be written, so that its memory does not grow.
-fn note(service: &Service, failure: &FailedHandshake) {
+fn note_failure(service: &Service, failure: &FailedHandshake) {
     if service.log.is_broken() {
         return;
     }

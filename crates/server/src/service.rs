@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use jail::Launcher;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use transport::Admission;
@@ -34,13 +35,14 @@ pub(crate) struct Service {
     pub(crate) shutdown_grace: Duration,
     pub(crate) gate: Gate,
     pub(crate) log: Log,
+    pub(crate) launcher: Launcher,
     phase: watch::Sender<Phase>,
     first_job: String,
     jobs: Cell<u64>,
 }
 
 impl Service {
-    pub(crate) fn new(policy: Policy, limits: Limits, log: Log) -> Self {
+    pub(crate) fn new(policy: Policy, limits: Limits, log: Log, launcher: Launcher) -> Self {
         let started = Timestamp::now().as_millisecond();
         Self {
             policy: Arc::new(RwLock::new(Arc::new(policy))),
@@ -49,6 +51,7 @@ impl Service {
             shutdown_grace: limits.shutdown_grace,
             gate: Gate::new(limits),
             log,
+            launcher,
             phase: watch::Sender::new(Phase::Serve),
             first_job: format!("{started:x}"),
             jobs: Cell::new(0),

@@ -23,6 +23,6 @@ pub use certificate::{
 pub use connection::{ConnectError, Connection, Lost, Received, Security};
 pub use door::{Admission, FailedHandshake};
 pub use key::KeyPair;
-pub use listener::{Access, listening_address};
+pub use listener::{Access, check_listening, listening_address};
 pub use listeners::{Closed, Frame, ListenError, Listeners, ReturnPath};
 pub use peer::{Peer, Sender};

@@ -3,7 +3,7 @@
 //! Refuses to listen in plain text where another machine could connect.
 
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -204,15 +204,34 @@ pub fn listening_address(endpoint: &str, plain: bool) -> Result<SocketAddr, List
     Ok(address)
 }
 
+/// Says whether an endpoint can be listened on, as far as that can be known without asking a name server.
+///
+/// # Errors
+/// It is malformed, or plain text for other machines.
+pub fn check_listening(endpoint: &str, plain: bool) -> Result<(), ListenError> {
+    let (host, _) = host_and_port(endpoint)?;
+    let is_loopback = match host.parse::<IpAddr>() {
+        Ok(ip) => ip.is_loopback(),
+        // By RFC 6761 no other machine has this name.
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    };
+    if plain && !is_loopback { Err(ListenError::NotLoopback(endpoint.to_owned())) } else { Ok(()) }
+}
+
 fn address(endpoint: &str) -> Result<SocketAddr, ListenError> {
+    let addresses = host_and_port(endpoint)?.to_socket_addrs().ok();
+    let first = addresses.and_then(|mut addresses| addresses.next());
+    first.ok_or_else(|| ListenError::Endpoint(endpoint.to_owned()))
+}
+
+fn host_and_port(endpoint: &str) -> Result<(&str, u16), ListenError> {
     let malformed = || ListenError::Endpoint(endpoint.to_owned());
     let authority = endpoint.strip_prefix("tcp://").ok_or_else(malformed)?;
     let (host, port) = authority.rsplit_once(':').ok_or_else(malformed)?;
-    let port: u16 = if port == "*" { 0 } else { port.parse().map_err(|_| malformed())? };
+    let port = if port == "*" { 0 } else { port.parse().map_err(|_| malformed())? };
     let host = if host == "*" { "0.0.0.0" } else { host };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let addresses = (bare, port).to_socket_addrs().ok();
-    addresses.and_then(|mut addresses| addresses.next()).ok_or_else(malformed)
+    if bare.is_empty() { Err(malformed()) } else { Ok((bare, port)) }
 }
 
 /// An endpoint that a client could connect to, checked without connecting.

@@ -21,6 +21,12 @@ pub enum ErrorCode {
     TimedOut,
     /// The command was ended before its time, because the server is stopping.
     Cancelled,
+    /// The command used up the processor's time that it may take and was ended.
+    CpuLimit,
+    /// The command used up the memory that it may take and was ended.
+    OutOfMemory,
+    /// The command wrote more than it may and was ended.
+    OutputLimit,
     /// The program could not be started.
     FailedToStart,
     /// The server's own fault; its log says more.
@@ -29,7 +35,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::InvalidRequest,
         Self::InvalidExpression,
         Self::ComputationFailed,
@@ -39,6 +45,9 @@ impl ErrorCode {
         Self::Busy,
         Self::TimedOut,
         Self::Cancelled,
+        Self::CpuLimit,
+        Self::OutOfMemory,
+        Self::OutputLimit,
         Self::FailedToStart,
         Self::Internal,
     ];
@@ -55,6 +64,9 @@ impl ErrorCode {
             Self::Busy => "busy",
             Self::TimedOut => "timed_out",
             Self::Cancelled => "cancelled",
+            Self::CpuLimit => "cpu_limit",
+            Self::OutOfMemory => "oom",
+            Self::OutputLimit => "output_limit",
             Self::FailedToStart => "failed_to_start",
             Self::Internal => "internal",
         }

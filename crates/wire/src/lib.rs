@@ -13,5 +13,5 @@ mod text;
 
 pub use code::ErrorCode;
 pub use key::PublicKey;
-pub use reply::{End, Failure, InvalidReply, Output, Reply, Verdict};
+pub use reply::{End, Failure, InvalidReply, Output, Reply, Usage, Verdict};
 pub use request::{Action, InvalidRequest, Numbers, Request, RequestId, Variable, decode_request};

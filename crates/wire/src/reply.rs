@@ -85,7 +85,7 @@ impl<'a> Failure<'a> {
     }
 }
 
-/// What a command printed, as bytes.
+/// What a command printed, as bytes, and what it used up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output<'a> {
     /// Its standard output.
@@ -94,6 +94,19 @@ pub struct Output<'a> {
     pub stderr: Cow<'a, [u8]>,
     /// Whether either was longer than the limit and is cut there.
     pub truncated: bool,
+    /// What it used up.
+    pub usage: Option<Usage>,
+}
+
+/// What a command used up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Time on processors; on the wire in milliseconds with three decimals.
+    pub cpu_time: Duration,
+    /// The most memory that one of its processes held at once.
+    pub peak_memory_bytes: u64,
+    /// What it wrote to stdout and stderr together, also what is cut.
+    pub output_bytes: u64,
 }
 
 /// How a process ended (wait(2)).
@@ -148,12 +161,8 @@ impl Reply<'_> {
             push_text(&mut out, "job", job);
         }
         if let Some(duration) = self.duration {
-            let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-            push_number(&mut out, "duration_ms", microseconds / 1000);
-            out.push(b'.');
-            // A thousand more keeps the leading zeros.
-            let digits = (microseconds % 1000).saturating_add(1000);
-            out.extend(itoa::Buffer::new().format(digits).bytes().skip(1));
+            push_key(&mut out, "duration_ms");
+            push_milliseconds(&mut out, duration);
         }
         out.push(b'}');
         out
@@ -194,6 +203,23 @@ fn push_output(out: &mut Vec<u8>, output: &Output<'_>) {
     if output.truncated {
         out.extend_from_slice(br#","truncated":true"#);
     }
+    if let Some(usage) = &output.usage {
+        out.extend_from_slice(br#","usage":{"cpu_ms":"#);
+        push_milliseconds(out, usage.cpu_time);
+        push_number(out, "peak_memory_bytes", usage.peak_memory_bytes);
+        push_number(out, "output_bytes", usage.output_bytes);
+        out.push(b'}');
+    }
+}
+
+/// With three decimals.
+fn push_milliseconds(out: &mut Vec<u8>, duration: Duration) {
+    let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    out.extend_from_slice(itoa::Buffer::new().format(microseconds / 1000).as_bytes());
+    out.push(b'.');
+    // A thousand more keeps the leading zeros.
+    let digits = (microseconds % 1000).saturating_add(1000);
+    out.extend(itoa::Buffer::new().format(digits).bytes().skip(1));
 }
 
 /// Text where the bytes are UTF-8; otherwise base64 (RFC 4648) and a key that says so.
@@ -254,6 +280,14 @@ struct Keys<'a> {
     #[serde(borrow)]
     job: Option<Text<'a>>,
     duration_ms: Option<f64>,
+    usage: Option<UsageKeys>,
+}
+
+#[derive(Deserialize)]
+struct UsageKeys {
+    cpu_ms: f64,
+    peak_memory_bytes: u64,
+    output_bytes: u64,
 }
 
 impl<'a> Keys<'a> {
@@ -261,10 +295,7 @@ impl<'a> Keys<'a> {
         let id = self.id.take().map(|text| text.0);
         let job = self.job.take().map(|text| text.0);
         let duration = match self.duration_ms {
-            Some(milliseconds) => {
-                let duration = Duration::try_from_secs_f64(milliseconds / 1000.0);
-                Some(duration.map_err(|_| "`duration_ms` is no duration")?)
-            }
+            Some(ms) => Some(milliseconds(ms).ok_or("`duration_ms` is no duration")?),
             None => None,
         };
         let verdict = match self.status.0.as_ref() {
@@ -312,12 +343,28 @@ impl<'a> Keys<'a> {
         let Some(result) = self.result else { return Ok(None) };
         let stdout: Text<'a> = serde_json::from_str(result.get()).map_err(|_| "`result` is not a string")?;
         let stderr = self.stderr.unwrap_or(Text(Cow::Borrowed("")));
+        let usage = match self.usage {
+            Some(keys) => Some(Usage {
+                cpu_time: milliseconds(keys.cpu_ms).ok_or("`cpu_ms` is no duration")?,
+                peak_memory_bytes: keys.peak_memory_bytes,
+                output_bytes: keys.output_bytes,
+            }),
+            None => None,
+        };
         Ok(Some(Output {
             stdout: into_bytes(stdout, self.encoding.as_ref())?,
             stderr: into_bytes(stderr, self.stderr_encoding.as_ref())?,
             truncated: self.truncated,
+            usage,
         }))
     }
+}
+
+fn milliseconds(number: f64) -> Option<Duration> {
+    // Rounded, because a binary fraction is seldom a whole number of microseconds.
+    let duration = Duration::try_from_secs_f64(number / 1000.0).ok()?;
+    let microseconds = duration.saturating_add(Duration::from_nanos(500)).as_micros();
+    Some(Duration::from_micros(u64::try_from(microseconds).ok()?))
 }
 
 fn into_bytes<'a>(text: Text<'a>, encoding: Option<&Text<'_>>) -> Result<Cow<'a, [u8]>, &'static str> {

@@ -36,6 +36,8 @@ pub enum Action<'a> {
         command_name: Cow<'a, str>,
         /// What the client wants as arguments; nothing of it is an argument before the policy says so.
         parameters: Vec<Cow<'a, str>>,
+        /// What the command is to read from its standard input.
+        stdin: Option<Cow<'a, str>>,
     },
     /// `"compute"`: evaluate an expression.
     Compute {
@@ -58,7 +60,11 @@ impl<'a> Action<'a> {
         command_name: impl Into<Cow<'a, str>>,
         parameters: impl IntoIterator<Item = Cow<'a, str>>,
     ) -> Self {
-        Self::Os { command_name: command_name.into(), parameters: parameters.into_iter().collect() }
+        Self::Os {
+            command_name: command_name.into(),
+            parameters: parameters.into_iter().collect(),
+            stdin: None,
+        }
     }
 
     /// Asks for the value of an expression without variables.
@@ -153,11 +159,15 @@ impl Request<'_> {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(128);
         match &self.action {
-            Action::Os { command_name, parameters } => {
+            Action::Os { command_name, parameters, stdin } => {
                 out.extend_from_slice(br#"{"command_type":"os","command_name":"#);
                 push_string(&mut out, command_name);
                 out.extend_from_slice(br#","parameters":"#);
                 push_strings(&mut out, parameters);
+                if let Some(stdin) = stdin {
+                    out.extend_from_slice(br#","stdin":"#);
+                    push_string(&mut out, stdin);
+                }
             }
             Action::Compute { expression, variables, columns, numbers } => {
                 out.extend_from_slice(br#"{"command_type":"compute","expression":"#);
@@ -213,6 +223,7 @@ struct Keys<'a> {
     command_type: Option<Cow<'a, str>>,
     command_name: Option<Cow<'a, str>>,
     parameters: Option<Vec<Cow<'a, str>>>,
+    stdin: Option<Cow<'a, str>>,
     expression: Option<Cow<'a, str>>,
     variables: Option<Vec<Variable<'a>>>,
     columns: Option<Vec<Cow<'a, str>>>,
@@ -229,6 +240,7 @@ impl<'a> Keys<'a> {
             "command_type" => put(&mut self.command_type, key, value, string),
             "command_name" => put(&mut self.command_name, key, value, string),
             "parameters" => put(&mut self.parameters, key, value, strings),
+            "stdin" => put(&mut self.stdin, key, value, string),
             "expression" => put(&mut self.expression, key, value, string),
             "variables" => put(&mut self.variables, key, value, variables),
             "columns" => put(&mut self.columns, key, value, columns),
@@ -252,6 +264,7 @@ impl<'a> Keys<'a> {
                 Action::Os {
                     command_name: self.command_name.ok_or("the key `command_name` is missing")?,
                     parameters: self.parameters.unwrap_or_default(),
+                    stdin: self.stdin,
                 }
             }
             Some("compute") => {
@@ -276,7 +289,8 @@ impl<'a> Keys<'a> {
 
     fn no_command(&self, command_type: &str) -> Result<(), String> {
         absent(self.command_name.is_some(), "command_name", command_type)?;
-        absent(self.parameters.is_some(), "parameters", command_type)
+        absent(self.parameters.is_some(), "parameters", command_type)?;
+        absent(self.stdin.is_some(), "stdin", command_type)
     }
 
     fn no_computation(&self, command_type: &str) -> Result<(), String> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use wire::{End, ErrorCode, Failure, Output, Reply, Verdict};
+use wire::{End, ErrorCode, Failure, Output, Reply, Usage, Verdict};
 
 #[track_caller]
 fn check(verdict: Verdict<'_>, json: &str) {
@@ -37,7 +37,7 @@ fn a_description() {
 
 #[test]
 fn the_end_of_a_command() {
-    let output = Output { stdout: b"a\n".into(), stderr: b"".into(), truncated: false };
+    let output = Output { stdout: b"a\n".into(), ..Output::default() };
     check(
         Verdict::Finished { output: output.clone(), end: End::Exit(2) },
         r#"{"status":"success","result":"a\n","stderr":"","exit_code":2}"#,
@@ -49,8 +49,22 @@ fn the_end_of_a_command() {
 }
 
 #[test]
+fn what_a_command_used_up() {
+    let usage = Usage { cpu_time: Duration::from_micros(1_020), peak_memory_bytes: 4096, output_bytes: 2 };
+    let output = Output { stdout: b"a\n".into(), usage: Some(usage), ..Output::default() };
+    check(
+        Verdict::Finished { output: output.clone(), end: End::Exit(0) },
+        r#"{"status":"success","result":"a\n","stderr":"","usage":{"cpu_ms":1.020,"peak_memory_bytes":4096,"output_bytes":2},"exit_code":0}"#,
+    );
+    check(
+        Verdict::Failed(Failure { output: Some(output), ..Failure::new(ErrorCode::OutOfMemory, "no") }),
+        r#"{"status":"error","message":"no","code":"oom","result":"a\n","stderr":"","usage":{"cpu_ms":1.020,"peak_memory_bytes":4096,"output_bytes":2}}"#,
+    );
+}
+
+#[test]
 fn bytes_that_are_not_text() {
-    let output = Output { stdout: b"\xff".into(), stderr: b"\xfe".into(), truncated: false };
+    let output = Output { stdout: b"\xff".into(), stderr: b"\xfe".into(), ..Output::default() };
     check(
         Verdict::Finished { output, end: End::Exit(0) },
         r#"{"status":"success","result":"/w==","encoding":"base64","stderr":"/g==","stderr_encoding":"base64","exit_code":0}"#,
@@ -99,7 +113,8 @@ fn refuses_what_is_no_reply() {
 proptest! {
     #[test]
     fn output_of_any_bytes_survives(stdout in any::<Vec<u8>>(), stderr in any::<Vec<u8>>(), truncated in any::<bool>()) {
-        let output = Output { stdout: stdout.into(), stderr: stderr.into(), truncated };
+        let output =
+            Output { stdout: stdout.into(), stderr: stderr.into(), truncated, ..Output::default() };
         let reply = Reply { id: None, job: None, duration: None, verdict: Verdict::Finished { output, end: End::Exit(0) } };
         let frame = reply.encode();
         prop_assert_eq!(Reply::decode(&frame), Ok(reply));

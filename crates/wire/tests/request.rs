@@ -23,7 +23,10 @@ fn action(frame: &str) -> Action<'_> {
 #[test]
 fn takes_what_old_clients_send() {
     let os = r#"{"command_type": "os", "command_name": "ping", "parameters": ["127.0.0.1"]}"#;
-    assert_eq!(action(os), Action::Os { command_name: "ping".into(), parameters: vec!["127.0.0.1".into()] });
+    assert_eq!(
+        action(os),
+        Action::Os { command_name: "ping".into(), parameters: vec!["127.0.0.1".into()], stdin: None }
+    );
     let compute = r#"{"command_type": "compute", "expression": "(6 + 4) * 8"}"#;
     assert_eq!(
         action(compute),
@@ -147,12 +150,11 @@ fn the_words_name_the_limits_that_hold() {
 }
 
 fn request() -> impl Strategy<Value = Request<'static>> {
-    let os =
-        (any::<String>(), prop::collection::vec(any::<String>(), 0..5)).prop_map(|(name, parameters)| {
-            Action::Os {
-                command_name: name.into(),
-                parameters: parameters.into_iter().map(Into::into).collect(),
-            }
+    let os = (any::<String>(), prop::collection::vec(any::<String>(), 0..5), any::<Option<String>>())
+        .prop_map(|(name, parameters, stdin)| Action::Os {
+            command_name: name.into(),
+            parameters: parameters.into_iter().map(Into::into).collect(),
+            stdin: stdin.map(Into::into),
         });
     let names = prop::collection::btree_set("[a-z]{1,4}", 0..4);
     let compute = (

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use jail::Input;
 use wire::limits::MAX_TIMEOUT;
 
 use super::argument::{fixed, operands, options};
+use super::confinement;
 use super::problem::{Fault, Source, shown};
 use super::program::{Launchers, check};
 use super::section::{Item, Name};
 use crate::limits::DEFAULT_TIME_LIMIT;
 use crate::policy::{Command, is_name};
 
-const KEYS: [&str; 7] = ["program", "arguments", "options", "operands", "separator", "timeout", "launcher"];
+const KEYS: [&str; 8] =
+    ["program", "arguments", "options", "operands", "separator", "timeout", "launcher", "stdin"];
 
 /// Reads every command; one that is wrong does not keep the others from being looked at.
 pub(super) fn commands(
@@ -42,22 +45,27 @@ pub(super) fn named(key: &Name<'_>, what: &str) -> Result<(), Fault> {
 }
 
 fn command(line: u32, item: &Item<'_>) -> Result<Command, Fault> {
-    let section = item.section(&KEYS)?;
+    let section = item.section(&[&KEYS[..], &confinement::KEYS].concat())?;
     let launchers = match section.optional("launcher", Item::boolean)? {
         Some(true) => Launchers::Allowed,
         Some(false) | None => Launchers::Refused,
     };
     let program = section.required("program")?;
     let operands = section.optional("operands", operands)?.unwrap_or_default();
+    let time_limit =
+        section.optional("timeout", |item| item.duration(MAX_TIMEOUT))?.unwrap_or(DEFAULT_TIME_LIMIT);
     Ok(Command {
         program: check(program.string()?, launchers).map_err(|reason| program.fault(reason))?,
         fixed_arguments: section.optional("arguments", fixed)?.unwrap_or_default(),
         options: section.optional("options", options)?.unwrap_or_default(),
         separator: section.optional("separator", Item::boolean)?.unwrap_or(!operands.is_empty()),
         operands,
-        time_limit: section
-            .optional("timeout", |item| item.duration(MAX_TIMEOUT))?
-            .unwrap_or(DEFAULT_TIME_LIMIT),
+        time_limit,
+        input: match section.optional("stdin", Item::boolean)? {
+            Some(true) => Input::Client,
+            Some(false) | None => Input::None,
+        },
+        confinement: confinement::confinement(&section, time_limit)?,
         line: Some(line),
     })
 }

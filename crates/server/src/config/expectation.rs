@@ -63,7 +63,7 @@ impl Expectation {
             return disappointed(format!("there is no user `{}`", self.user));
         };
         let (answer, why, arguments) = match &self.action {
-            Action::Os { command_name, parameters } => {
+            Action::Os { command_name, parameters, stdin: _ } => {
                 match policy.decide_command(user, command_name, parameters) {
                     Ok(Permitted { arguments, .. }) => (Answer::Allowed, String::new(), Some(arguments)),
                     Err(denied) => (Answer::from(&denied), format!(": {denied}"), None),
@@ -149,7 +149,7 @@ fn expectation(source: Source<'_>, item: &Item<'_>, policy: &Policy) -> Result<E
 fn words(item: &Item<'_>) -> Result<Action<'static>, Fault> {
     let mut words = item.strings()?.into_iter().map(|word| Cow::Owned(word.to_owned()));
     let command_name = words.next().ok_or_else(|| item.fault("must begin with the command's name"))?;
-    Ok(Action::Os { command_name, parameters: words.collect() })
+    Ok(Action::Os { command_name, parameters: words.collect(), stdin: None })
 }
 
 /// A whole request, read as if it had come by the wire.
@@ -159,7 +159,8 @@ fn requested(item: &Item<'_>) -> Result<Action<'static>, Fault> {
     let request = decode_request(json.as_bytes())
         .map_err(|error| item.fault(format!("is no request: {}", error.message)))?;
     Ok(match request.action {
-        Action::Os { command_name, parameters } => Action::Os {
+        Action::Os { command_name, parameters, stdin: _ } => Action::Os {
+            stdin: None,
             command_name: command_name.into_owned().into(),
             parameters: parameters.into_iter().map(|parameter| parameter.into_owned().into()).collect(),
         },

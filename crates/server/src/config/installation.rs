@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use transport::limits::MAX_LISTENERS;
-use transport::{Access, CertificateError, listening_address, read_key_pair};
+use transport::{Access, CertificateError, ListenError, check_listening, listening_address, read_key_pair};
 
 use super::problem::Fault;
 use super::section::Item;
@@ -32,17 +32,30 @@ pub enum Protection {
 }
 
 impl Listener {
-    /// Reads the key, where there is one.
+    /// Reads the key, where there is one, and asks for the address of a name: all for which files are opened that a
+    /// server which has confined itself cannot open.
     ///
     /// # Errors
-    /// The certificate cannot be used.
-    pub fn open(&self) -> Result<(String, Access), CertificateError> {
+    /// The certificate or the endpoint cannot be used.
+    pub fn open(&self) -> Result<(String, Access), ListenerError> {
         let access = match &self.protection {
             Protection::Plain => Access::Plain,
             Protection::Key(path) => Access::Curve(read_key_pair(path)?),
         };
-        Ok((self.endpoint.clone(), access))
+        let address = listening_address(&self.endpoint, matches!(access, Access::Plain))?;
+        Ok((format!("tcp://{address}"), access))
     }
+}
+
+/// Why a listener cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenerError {
+    /// Its key.
+    #[error(transparent)]
+    Key(#[from] CertificateError),
+    /// Its endpoint.
+    #[error(transparent)]
+    Endpoint(#[from] ListenError),
 }
 
 /// The limits that an installation may set.
@@ -107,7 +120,7 @@ pub(super) fn limits(item: &Item<'_>) -> Result<Limits, Fault> {
 
 /// The log's path, for `[server]`; a relative one lies beside the configuration.
 pub(super) fn server(item: &Item<'_>, directory: &Path) -> Result<Option<PathBuf>, Fault> {
-    let section = item.section(&["log"])?;
+    let section = item.section(&["log", "jail"])?;
     section.optional("log", |item| Ok(directory.join(file(item)?)))
 }
 
@@ -134,7 +147,7 @@ fn listener(item: &Item<'_>, directory: &Path) -> Result<Listener, Fault> {
             ));
         }
     };
-    listening_address(endpoint.string()?, plain)
+    check_listening(endpoint.string()?, plain)
         .map_err(|error| endpoint.fault(format!("cannot be: {error}")))?;
     Ok(Listener { endpoint: endpoint.string()?.to_owned(), protection })
 }

@@ -145,6 +145,15 @@ impl<'d> Item<'d> {
         })
     }
 
+    /// A number of bytes such as `"64MiB"`, within bounds.
+    pub(super) fn size(&self, min: u64, max: u64) -> Result<u64, Fault> {
+        size(self.string()?).filter(|size| (min..=max).contains(size)).ok_or_else(|| {
+            self.expected(&format!(
+                "a size such as \"64KiB\", \"64MiB\" or \"2GiB\", from {min} to {max} bytes"
+            ))
+        })
+    }
+
     /// The moment at which something ends: an RFC 3339 date and time with its offset from UTC.
     pub(super) fn moment(&self) -> Result<jiff::Timestamp, Fault> {
         let text = match self.value.get_ref() {
@@ -211,10 +220,39 @@ fn duration(text: &str) -> Option<Duration> {
     unit.checked_mul(count)
 }
 
+fn size(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let unit = match text.strip_prefix(digits)? {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse::<u64>().ok()?.checked_mul(unit)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::duration;
+    use super::{duration, size};
     use std::time::Duration;
+
+    #[test]
+    fn sizes_are_a_number_and_a_unit() {
+        for (text, bytes) in
+            [("0B", 0), ("512B", 512), ("64KiB", 65_536), ("1MiB", 1_048_576), ("2GiB", 1 << 31)]
+        {
+            assert_eq!(size(text), Some(bytes), "{text}");
+        }
+        for text in
+            ["", "B", "64", "64MB", "64mib", "1.5GiB", "-1B", "+1B", "1 KiB", "99999999999999999999GiB"]
+        {
+            assert_eq!(size(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn durations_are_a_number_and_a_unit() {

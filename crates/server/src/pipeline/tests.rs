@@ -107,8 +107,9 @@ const REQUESTS: [Case; 10] = [
     ("", 0, |_| Some("invalid_request")),
 ];
 
+/// There is no launcher here: what is permitted gets as far as that.
 fn runs(identity: &Identity, command: &str) -> Option<&'static str> {
-    refused_unless(identity.commands.contains(&command))
+    Some(if identity.commands.contains(&command) { "internal" } else { "refused" })
 }
 
 fn refused_unless(permitted: bool) -> Option<&'static str> {
@@ -136,7 +137,7 @@ async fn ask_everything() {
         let (log, _) = Log::open(&directory.path().join("server.log"), rotation).expect("a log");
         let read = Configuration::parse("f", &format!("{COMMANDS}{}", identity.section(key.public())));
         let policy = read.unwrap_or_else(|error| panic!("{error}")).policy;
-        let mut service = Service::new(policy, Limits::default(), log);
+        let mut service = Service::new(policy, Limits::default(), log, jail::Launcher::absent());
         service.clock = || "2030-01-01T00:00:00Z".parse().expect("a moment");
         let connection = if identity.connects == Connects::Plainly { &plain } else { &encrypted };
         for (request, questions, code) in REQUESTS {

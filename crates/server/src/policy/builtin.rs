@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use jail::{Capability, Confinement, Network, Processes};
+
 use super::{Command, Kind, Operand, OptionRule, OptionValue};
 
 const PING_TIME_LIMIT: Duration = Duration::from_mins(1);
@@ -26,6 +28,12 @@ pub(super) fn commands() -> Vec<(String, Command)> {
                 operands: vec![Operand::required("host", Kind::Host)],
                 separator: true,
                 time_limit: PING_TIME_LIMIT,
+                confinement: Confinement {
+                    network: Network::Machine,
+                    // Where the server is root. Others ping by `net.ipv4.ping_group_range`.
+                    capabilities: vec![Capability::NetRaw],
+                    ..Confinement::default()
+                },
                 ..flags("/usr/bin/ping", &[])
             },
         ),
@@ -34,7 +42,13 @@ pub(super) fn commands() -> Vec<(String, Command)> {
         ("free".into(), flags("/usr/bin/free", &["-h", "-b", "-k", "-m", "-g", "-w"])),
         ("hostname".into(), flags("/usr/bin/hostname", &[])),
         ("id".into(), flags("/usr/bin/id", &["-u", "-g", "-G", "-n"])),
-        ("ps".into(), flags("/usr/bin/ps", &["-A", "-e", "-f"])),
+        (
+            "ps".into(),
+            Command {
+                confinement: Confinement { processes: Processes::Machine, ..Confinement::default() },
+                ..flags("/usr/bin/ps", &["-A", "-e", "-f"])
+            },
+        ),
         ("uname".into(), flags("/usr/bin/uname", &["-a", "-m", "-n", "-r", "-s", "-v"])),
         ("uptime".into(), flags("/usr/bin/uptime", &["-p", "-s"])),
         ("whoami".into(), flags("/usr/bin/whoami", &[])),

@@ -1,0 +1,448 @@
+//! The first process of a jail. It makes the jail ready before anyone asks for it, takes one order, holds it against
+//! the policy, starts the one command, waits for its end, and ends everything that the command leaves behind.
+//!
+//! It listens to the server alone, by a socket that no command inherits; when the server closes it, the jail is over.
+
+use std::ffi::{CString, c_char};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::ptr;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal};
+
+use crate::book::{Book, Entry};
+use crate::child::{Child, NotExecuted, Step};
+use crate::confinement::{Exec, Network, Processes};
+use crate::filesystem::{self, FileRules, Kept, Use};
+use crate::limits::{REAP_TIME, TERMINATION_GRACE};
+use crate::machine::{Feature, process_number};
+use crate::message::{FromJail, Order, ToJail};
+use crate::namespaces;
+use crate::outcome::{End, Usage};
+use crate::processes::{Ended, Reaped, Status, clear_signals, leave, reap, take_signals};
+use crate::rule::Input;
+use crate::socket;
+
+/// Everything of a jail, from its first moment to its last.
+pub(crate) fn live(socket: &OwnedFd, book: &Book, number: u32) -> ! {
+    let mut prepared = Prepared::new(book, number);
+    if let Some(answer) = serve(socket, book, &mut prepared) {
+        // A server that is gone needs no answer.
+        let _ = socket::send(socket, &answer.encode(), &[]);
+    }
+    // With a PID namespace's first process all others of it end. What is open and mounted goes after the answer.
+    leave(0)
+}
+
+/// What does not depend on the command.
+struct Prepared {
+    signals: OwnedFd,
+    rules: Option<FileRules>,
+    kept: Vec<Kept>,
+    process_limit: Option<File>,
+    /// Where the number of the next process is set.
+    last_number: Option<File>,
+    number: u32,
+}
+
+impl Prepared {
+    /// Gives the next process of this PID namespace a number that no other jail's command has: programs such as ping tell
+    /// their own packets from those of others by it. One that sees the machine's processes looks for itself among them,
+    /// and shall find this process.
+    fn number_next_process(&self, processes: Processes) {
+        let number = match processes {
+            Processes::Own => Some(self.number),
+            Processes::Machine => filesystem::own_number_in_proc(),
+        };
+        if let (Some(mut file), Some(number)) = (self.last_number.as_ref(), number) {
+            // A kernel that cannot do so leaves it as it is.
+            let _ = file.write_all(number.saturating_sub(1).to_string().as_bytes());
+        }
+    }
+}
+
+/// A jail that is ready, or what failed.
+type Preparation = Result<Prepared, (Step, io::Error)>;
+
+impl Prepared {
+    fn new(book: &Book, number: u32) -> Preparation {
+        let failed = |step| move |error: io::Error| (step, error);
+        let machine = book.machine;
+        // With the launcher the jail ends. If it has ended already, so has the server's side of the socket, or will.
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+            .map_err(|errno| (Step::Signals, errno.into()))?;
+        let signals = take_signals().map_err(failed(Step::Signals))?;
+        let last_number = filesystem::open_last_process_number();
+        if !machine.has(Feature::ProcessNamespace) {
+            // What loses its parent becomes a child of this process, where it can be found.
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+                .map_err(|errno| (Step::Namespaces, errno.into()))?;
+        }
+        rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
+        let mut kept = vec![];
+        let process_limit = if machine.has(Feature::ProcessLimit) {
+            Some(filesystem::open_process_limit().map_err(failed(Step::ProcessLimit))?)
+        } else {
+            None
+        };
+        if machine.has(Feature::Namespaces) {
+            namespaces::separate().map_err(failed(Step::Namespaces))?;
+            if machine.has(Feature::PrivateTmp) {
+                kept = filesystem::seal(&book.kept).map_err(failed(Step::Mounts))?;
+            }
+            if machine.has(Feature::ProcessNamespace) && machine.has(Feature::Proc) {
+                filesystem::mount_proc().map_err(failed(Step::Proc))?;
+            }
+        }
+        let mut rules = None;
+        if machine.has(Feature::Landlock) {
+            let mut system = FileRules::system(&book.system).map_err(failed(Step::FileRules))?;
+            if machine.has(Feature::PrivateTmp) {
+                system = system.private_tmp().map_err(failed(Step::FileRules))?;
+            }
+            rules = Some(system);
+        }
+        Ok(Self { signals, rules, kept, process_limit, last_number, number: process_number(number) })
+    }
+}
+
+/// Waits for the order and carries it out. Nothing where the server is gone, or never gave one.
+fn serve(socket: &OwnedFd, book: &Book, prepared: &mut Preparation) -> Option<FromJail> {
+    wait_for(&[socket.as_fd()], None).ok()?;
+    let received = socket::receive_order(socket).ok().filter(|received| !received.bytes.is_empty())?;
+    let Ok(order) = Order::decode(&received.bytes) else {
+        return Some(FromJail::Refused("the order is malformed".to_owned()));
+    };
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err((step, error)) => return Some(failed(*step, error)),
+    };
+    let Some(entry) = book.entries.get(&order.command) else {
+        return Some(FromJail::Refused("the launcher's policy has no such command".to_owned()));
+    };
+    let mut descriptors = received.descriptors.iter().map(OwnedFd::as_fd);
+    let (Some(stdout), Some(stderr), stdin) = (descriptors.next(), descriptors.next(), descriptors.next())
+    else {
+        return Some(FromJail::Refused("the order lacks descriptors".to_owned()));
+    };
+    if stdin.is_some() && entry.input == Input::None {
+        return Some(FromJail::Refused("the command's rule permits no standard input".to_owned()));
+    }
+    let standard = [stdin.unwrap_or(book.null.as_fd()), stdout, stderr];
+    let started = start(&order, entry, book, prepared, standard, socket);
+    // Only the command shall hold its streams from now on.
+    drop(received);
+    match started {
+        Ok(command) => Some(command.watch(socket, &prepared.signals)),
+        Err(answer) => Some(answer),
+    }
+}
+
+fn failed(step: Step, error: &io::Error) -> FromJail {
+    FromJail::Failed(step, error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+fn start(
+    order: &Order,
+    entry: &Entry,
+    book: &Book,
+    prepared: &mut Prepared,
+    standard: [BorrowedFd<'_>; 3],
+    socket: &OwnedFd,
+) -> Result<Command, FromJail> {
+    let machine = book.machine;
+    // First the rule's own files: a path among the arguments is looked for where the command will find it.
+    filesystem::restore(&prepared.kept, &entry.kept).map_err(|error| failed(Step::Mounts, &error))?;
+    if !entry.check.allows(&order.arguments) || order.time_limit > entry.time_limit {
+        return Err(FromJail::Refused("the launcher's policy does not produce this plan".to_owned()));
+    }
+    let program = entry.program.as_ref().map_err(|reason| FromJail::Missing(reason.clone()))?;
+    let executable = program.executable().map_err(FromJail::Missing)?;
+    if entry.processes == Processes::Machine
+        && machine.has(Feature::ProcessNamespace)
+        && machine.has(Feature::Proc)
+    {
+        filesystem::show_machine_proc().map_err(|error| failed(Step::Proc, &error))?;
+    }
+    if machine.has(Feature::ProcessNamespace) {
+        prepared.number_next_process(entry.processes);
+    }
+    let ruleset = match prepared.rules.take() {
+        None => None,
+        Some(rules) => {
+            of_rule(rules, entry, book).map_err(|error| failed(Step::FileRules, &error))?.into_descriptor()
+        }
+    };
+    let mut vector = program.first_arguments();
+    for argument in &order.arguments {
+        let argument = CString::new(argument.as_bytes());
+        vector.push(argument.map_err(|_| FromJail::Refused("an argument holds a NUL".to_owned()))?);
+    }
+    let network = book.empty_network.as_ref().filter(|_| entry.network == Network::None);
+    let child = Child {
+        standard,
+        program: executable.as_fd(),
+        program_number: entry.program_number,
+        working_directory: &entry.working_directory,
+        umask: entry.umask,
+        limits: &entry.limits,
+        process_limit: prepared
+            .process_limit
+            .as_ref()
+            .map(|limit| (limit.as_fd(), entry.process_limit.as_slice())),
+        network: network.map(File::as_fd),
+        becoming: &entry.becoming,
+        ruleset: ruleset.as_ref().map(OwnedFd::as_fd),
+        filter: entry.filter.as_deref(),
+        socket: socket.as_fd(),
+        arguments: &pointers(&vector),
+        environment: &pointers(&entry.environment),
+    };
+    let pid = child.start().map_err(|error| match error {
+        NotExecuted::Failed(Step::Exec, Errno::NOENT | Errno::ACCESS | Errno::NOEXEC) => {
+            FromJail::Missing("the system does not execute this file".to_owned())
+        }
+        NotExecuted::Failed(step, errno) => FromJail::Failed(step, errno.raw_os_error()),
+        NotExecuted::CalledOff => FromJail::Ended(End::Cancelled, Usage::default()),
+    })?;
+    Ok(Command {
+        pid,
+        tree: if machine.has(Feature::ProcessNamespace) { Tree::Namespace } else { Tree::Descendants },
+        deadline: Instant::now().checked_add(order.time_limit),
+        cpu_limit: entry.cpu_time,
+        usage: Usage::default(),
+    })
+}
+
+/// The rule's own paths, and what executing its program opens.
+fn of_rule(mut rules: FileRules, entry: &Entry, book: &Book) -> io::Result<FileRules> {
+    if let Ok(program) = &entry.program {
+        for file in program.files() {
+            rules = rules.allow(file, Use::ReadAndExecute)?;
+        }
+    }
+    let read = if entry.exec == Exec::Allowed { Use::ReadAndExecute } else { Use::Read };
+    if entry.exec == Exec::Allowed {
+        rules = rules.exec(&book.system)?;
+    }
+    if entry.processes == Processes::Machine {
+        rules = rules.allow_path(Path::new("/proc"), Use::Read)?;
+    }
+    for (paths, how) in [(&entry.read, read), (&entry.write, Use::ReadAndWrite)] {
+        for path in paths {
+            rules = rules.allow_path(path, how)?;
+        }
+    }
+    Ok(rules)
+}
+
+/// As execve(2) takes them.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+}
+
+/// The processes of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tree {
+    /// All of this PID namespace but this process.
+    Namespace,
+    /// All children of this process, and theirs, which become its own when they lose their parent.
+    Descendants,
+}
+
+/// A command that runs.
+struct Command {
+    pid: Pid,
+    tree: Tree,
+    deadline: Option<Instant>,
+    cpu_limit: Duration,
+    usage: Usage,
+}
+
+impl Command {
+    /// Waits for its end, or ends it when its time is over or the server says so.
+    fn watch(mut self, socket: &OwnedFd, signals: &OwnedFd) -> FromJail {
+        let why = loop {
+            if let Some(status) = self.reap_until_own_end() {
+                break Why::Ended(status);
+            }
+            let wait = wait_for(&[socket.as_fd(), signals.as_fd()], self.deadline);
+            clear_signals(signals);
+            match wait {
+                Ok(Wait::TimedOut) => break Why::Ending(End::TimedOut),
+                Ok(Wait::Ready([true, _])) => match received(socket) {
+                    Heard::Order(ToJail::OutputLimit) => break Why::Ending(End::OutputLimit),
+                    Heard::Nothing => {}
+                    // A server that is gone, or no longer makes sense, has no use for what would come.
+                    Heard::Order(ToJail::Cancel | ToJail::Go) | Heard::End => {
+                        break Why::Ending(End::Cancelled);
+                    }
+                },
+                Ok(Wait::Ready(_)) => {}
+                Err(_) => break Why::Ending(End::Cancelled),
+            }
+        };
+        let end = match why {
+            Why::Ended(status) => self.end_of(status),
+            Why::Ending(end) => {
+                self.terminate(signals);
+                end
+            }
+        };
+        self.kill_what_is_left(signals);
+        FromJail::Ended(end, self.usage)
+    }
+
+    /// SIGTERM for everyone, and some time to obey.
+    fn terminate(&mut self, signals: &OwnedFd) {
+        self.signal(Signal::TERM);
+        // What is stopped cannot obey.
+        self.signal(Signal::CONT);
+        let until = Instant::now().checked_add(TERMINATION_GRACE);
+        while self.reap_until_own_end().is_none() {
+            match wait_for(&[signals.as_fd()], until) {
+                Ok(Wait::Ready(_)) => clear_signals(signals),
+                Ok(Wait::TimedOut) | Err(_) => return,
+            }
+        }
+    }
+
+    /// SIGKILL for everyone, until there is nobody.
+    fn kill_what_is_left(&mut self, signals: &OwnedFd) {
+        let until = Instant::now().checked_add(REAP_TIME);
+        loop {
+            self.signal(Signal::KILL);
+            if self.reap_all() {
+                return;
+            }
+            match wait_for(&[signals.as_fd()], until) {
+                Ok(Wait::Ready(_)) => clear_signals(signals),
+                Ok(Wait::TimedOut) | Err(_) => return,
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        match self.tree {
+            // In its own namespace this process is not among those that it signals. Nobody left is what is wanted.
+            Tree::Namespace => {
+                let _ = signal_everyone(signal);
+            }
+            Tree::Descendants => {
+                let _ = rustix::process::kill_process_group(self.pid, signal);
+                for child in children_of_this_process() {
+                    let _ = rustix::process::kill_process(child, signal);
+                }
+            }
+        }
+    }
+
+    /// Reaps what has ended; the command's own status, if it is among them.
+    fn reap_until_own_end(&mut self) -> Option<Status> {
+        while let Reaped::One(ended) = reap() {
+            self.count(ended);
+            if ended.pid == self.pid {
+                return Some(ended.status);
+            }
+        }
+        None
+    }
+
+    /// Whether there are no children any more.
+    fn reap_all(&mut self) -> bool {
+        loop {
+            match reap() {
+                Reaped::One(ended) => self.count(ended),
+                Reaped::None => return false,
+                Reaped::NoChildren => return true,
+            }
+        }
+    }
+
+    fn count(&mut self, ended: Ended) {
+        self.usage.cpu_time = self.usage.cpu_time.saturating_add(ended.cpu_time);
+        self.usage.peak_memory_bytes = self.usage.peak_memory_bytes.max(ended.peak_memory_bytes);
+    }
+
+    fn end_of(&self, status: Status) -> End {
+        match status {
+            Status::Exit(code) => End::Exit(code),
+            // The limit counts ticks of the clock, which may run ahead of the time that is told at the end.
+            Status::Signal(libc::SIGXCPU)
+                if self.usage.cpu_time >= self.cpu_limit.checked_div(2).unwrap_or_default() =>
+            {
+                End::CpuLimit
+            }
+            Status::Signal(libc::SIGKILL) if self.usage.cpu_time >= self.cpu_limit => End::CpuLimit,
+            Status::Signal(signal) => End::Signal(signal),
+        }
+    }
+}
+
+enum Why {
+    Ended(Status),
+    Ending(End),
+}
+
+enum Heard {
+    Order(ToJail),
+    Nothing,
+    End,
+}
+
+fn received(socket: &OwnedFd) -> Heard {
+    match socket::receive(socket) {
+        Ok(message) => ToJail::decode(&message.bytes).map_or(Heard::End, Heard::Order),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
+        Err(_) => Heard::End,
+    }
+}
+
+/// Signals every process of this namespace but this one (kill(2) with -1).
+fn signal_everyone(signal: Signal) -> Result<(), Errno> {
+    if !rustix::process::getpid().is_init() {
+        return Err(Errno::SRCH);
+    }
+    #[expect(unsafe_code, reason = "the wrapper has no word for everyone")]
+    // SAFETY: kill(2) takes integers. This process is the first of its PID namespace, so "everyone" are the processes of
+    // the jail.
+    let result = unsafe { libc::kill(-1, signal.as_raw()) };
+    if result == 0 { Ok(()) } else { Err(Errno::SRCH) }
+}
+
+/// The children of this process (`proc_pid_children(5)`); none where the kernel does not tell.
+fn children_of_this_process() -> Vec<Pid> {
+    let text = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    text.split_whitespace().filter_map(|word| word.parse().ok()).filter_map(Pid::from_raw).collect()
+}
+
+enum Wait<const N: usize> {
+    /// Which of them can be read.
+    Ready([bool; N]),
+    TimedOut,
+}
+
+fn wait_for<const N: usize>(
+    descriptors: &[BorrowedFd<'_>; N],
+    until: Option<Instant>,
+) -> io::Result<Wait<N>> {
+    let mut polled = descriptors.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
+    loop {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let timeout = left.map(|left| Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        });
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(0) => return Ok(Wait::TimedOut),
+            Ok(_) => return Ok(Wait::Ready(polled.each_ref().map(|polled| !polled.revents().is_empty()))),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
