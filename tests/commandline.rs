@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::daemon::{self, BIDDEN, Daemon};
+use crate::printed::{self, text};
 
 fn bidden(endpoint: &str) -> Command {
     let mut command = Command::new(BIDDEN);
@@ -16,15 +17,7 @@ fn bidden(endpoint: &str) -> Command {
 
 #[track_caller]
 fn check(command: &mut Command, code: i32, stdout: &str, stderr: &str) {
-    let output = command.output().expect("bidden starts");
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "stdout: {out}\nstderr: {err}");
-    assert!(out.contains(stdout) && (!stdout.is_empty() || out.is_empty()), "stdout: {out}");
-    assert!(err.contains(stderr) && (!stderr.is_empty() || err.is_empty()), "stderr: {err}");
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
+    printed::check(&command.output().expect("bidden starts"), code, stdout, stderr);
 }
 
 #[test]

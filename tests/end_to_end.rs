@@ -10,6 +10,7 @@
 mod daemon;
 mod jailed;
 mod keyed;
+mod printed;
 mod raw_curve;
 mod raw_peer;
 mod served;

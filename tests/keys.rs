@@ -13,6 +13,7 @@ use transport::{ConnectError, Connection, KeyPair, Security};
 
 use crate::daemon::{self, BIDDEN, Daemon};
 use crate::keyed::{self, Keyed, PATIENCE, listener, policy, server_key};
+use crate::printed::{check, text};
 use crate::raw_curve::{CurvePeer, Spoiled};
 use crate::served::{ask, receive};
 
@@ -40,18 +41,6 @@ impl Person {
     fn file(&self, name: &str) -> std::path::PathBuf {
         self.0.path().join(name)
     }
-}
-
-#[track_caller]
-fn check(output: &Output, code: i32, stdout: &str, stderr: &str) {
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "stdout: {out}\nstderr: {err}");
-    assert!(out.contains(stdout) && (!stdout.is_empty() || out.is_empty()), "stdout: {out}");
-    assert!(err.contains(stderr) && (!stderr.is_empty() || err.is_empty()), "stderr: {err}");
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
 }
 
 /// The first record like this, waited for.

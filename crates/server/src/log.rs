@@ -24,6 +24,9 @@ pub use archive::{Lines, LogFile, log_files, open_lines};
 pub(crate) use line::Line;
 pub use verify::{Verified, VerifyError, verify};
 
+/// Only its owner reads a log: it holds what people asked for and what they got.
+const MODE: u32 = 0o600;
+
 /// The open log. Lives on one thread.
 pub(crate) struct Log {
     files: RefCell<Files>,

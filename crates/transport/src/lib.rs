@@ -9,20 +9,24 @@ pub mod limits;
 
 mod listeners;
 
+mod access;
 mod backlog;
 mod certificate;
 mod connection;
 mod door;
+mod frame;
 mod key;
 mod listener;
 mod peer;
 
+pub use access::Access;
 pub use certificate::{
     CertificateError, CertificatePaths, read_key_pair, read_public_key, write_certificates,
 };
 pub use connection::{ConnectError, Connection, Lost, Received, Security};
 pub use door::{Admission, FailedHandshake};
+pub use frame::{Frame, ReturnPath};
 pub use key::KeyPair;
-pub use listener::{Access, check_listening, listening_address};
-pub use listeners::{Closed, Frame, ListenError, Listeners, ReturnPath};
+pub use listener::{ListenError, check_listening, listening_address};
+pub use listeners::{Closed, Listeners};
 pub use peer::{Peer, Sender};

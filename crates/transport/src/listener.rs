@@ -2,7 +2,6 @@
 //!
 //! Refuses to listen in plain text where another machine could connect.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,33 +13,39 @@ use omq::{
 };
 use wire::PublicKey;
 
+use crate::access::Access;
 use crate::backlog::{Backlogs, Part};
 use crate::door::Door;
+use crate::frame::{Frame, ReturnPath};
 use crate::key::KeyPair;
 use crate::limits::{
-    HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, LINGER, MAX_BATCH, MAX_FRAMES,
+    HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, LINGER, MAX_BATCH, MAX_LISTENERS,
     MAX_MESSAGE_BYTES, RECEIVE_HIGH_WATER_MARK, SEND_HIGH_WATER_MARK,
 };
-use crate::listeners::{Frame, ListenError, ReturnPath};
 use crate::peer::Peer;
 
-/// Who may connect, and whether what passes can be read on the way.
-#[derive(Clone, Debug)]
-pub enum Access {
-    /// Everyone on this machine, in plain text: loopback addresses alone.
-    Plain,
-    /// Those whose keys are admitted, encrypted with CURVE (RFC 26) under this key of the server.
-    Curve(KeyPair),
-}
-
-/// As the log and people read it.
-impl fmt::Display for Access {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Plain => formatter.write_str("plain"),
-            Self::Curve(key) => write!(formatter, "curve {}", key.public()),
-        }
-    }
+/// Why a listener could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The endpoint is not `tcp://ADDRESS:PORT`.
+    #[error("`{0}` is not an endpoint; write it as tcp://ADDRESS:PORT, such as tcp://127.0.0.1:5555")]
+    Endpoint(String),
+    /// Plain text on an address that other machines can reach.
+    #[error(
+        "`{0}` can be reached by other machines, and without keys bidden serves this machine alone; listen on tcp://127.0.0.1:PORT, or make keys with `bidden init`"
+    )]
+    NotLoopback(String),
+    /// More sockets than a server may have, or none.
+    #[error("{0} listeners; a server has 1 to {MAX_LISTENERS}")]
+    Count(usize),
+    /// The operating system refused the address.
+    #[error("cannot listen on {endpoint}: {reason}")]
+    Bind {
+        /// The endpoint that was asked for.
+        endpoint: String,
+        /// The system's words.
+        reason: String,
+    },
 }
 
 /// A bound socket. Lives on one thread, inside a `tokio::task::LocalSet`.
@@ -99,7 +104,7 @@ impl Listener {
         loop {
             let (identity, message) = self.socket.recv_from().await.ok()?;
             if let Some(peer) = Peer::new(identity, &self.access) {
-                return Some(frame(listener, peer, message, Instant::now()));
+                return Some(Frame::new(listener, peer, message, Instant::now()));
             }
         }
     }
@@ -109,7 +114,7 @@ impl Listener {
         for _ in 0..MAX_BATCH {
             let Ok((identity, message)) = self.socket.try_recv_from() else { break };
             let peer = Peer::new(identity, &self.access);
-            batch.extend(peer.map(|peer| frame(listener, peer, message, arrived)));
+            batch.extend(peer.map(|peer| Frame::new(listener, peer, message, arrived)));
         }
     }
 
@@ -160,23 +165,6 @@ impl Listener {
         // A peer that does not read loses what it has not read.
         let _ = self.socket.into_inner().close().await;
     }
-}
-
-/// A message is a body and its attachments, with an empty delimiter before them as REQ sends it, or without.
-fn frame(listener: usize, peer: Peer, message: Message, arrived: Instant) -> Frame {
-    let delimiter = message.len() > 1 && message.part_slice(0).is_some_and(<[u8]>::is_empty);
-    let frames = message.len();
-    let first = usize::from(delimiter);
-    let (body, attachments) = if frames == 1 {
-        (message.into_bytes().ok(), Vec::new())
-    } else if frames <= MAX_FRAMES {
-        let attachments = first.saturating_add(1)..frames;
-        (message.part_bytes(first), attachments.filter_map(|index| message.part_bytes(index)).collect())
-    } else {
-        (None, Vec::new())
-    };
-    let return_path = ReturnPath { listener, peer: peer.clone(), delimiter };
-    Frame { peer, body, attachments, return_path, arrived }
 }
 
 fn plain(door: Arc<Door>) -> MechanismSetup {

@@ -1,70 +1,22 @@
 //! All sockets of a server as one source of frames.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::select_all;
 use tokio::sync::{Mutex, mpsc};
 use wire::PublicKey;
 
+use crate::access::Access;
 use crate::door::{Admission, Door, FailedHandshake};
+use crate::frame::{Frame, ReturnPath};
 use crate::limits::{MAX_LISTENERS, MAX_REPORTS};
-use crate::listener::{Access, Listener};
-use crate::peer::Peer;
+use crate::listener::{ListenError, Listener};
 
 /// The bound sockets of a server. They live on one thread, inside a `tokio::task::LocalSet`.
 pub struct Listeners {
     listeners: Vec<Listener>,
     failures: Mutex<mpsc::Receiver<FailedHandshake>>,
-}
-
-/// One message of a client.
-#[derive(Debug)]
-pub struct Frame {
-    /// Who sent it.
-    pub peer: Peer,
-    /// Its first frame, where it is a message that the protocol knows.
-    pub body: Option<Bytes>,
-    /// The frames after the first.
-    pub attachments: Vec<Bytes>,
-    /// The way back to the one who sent it.
-    pub return_path: ReturnPath,
-    /// When it was taken from the socket.
-    pub arrived: Instant,
-}
-
-/// Where a reply to a frame goes: to the routing id that the frame came from, in the shape that it came in. An id that
-/// the client did not declare belongs to its connection alone.
-#[derive(Clone, Debug)]
-pub struct ReturnPath {
-    pub(crate) listener: usize,
-    pub(crate) peer: Peer,
-    pub(crate) delimiter: bool,
-}
-
-/// Why a listener could not be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum ListenError {
-    /// The endpoint is not `tcp://ADDRESS:PORT`.
-    #[error("`{0}` is not an endpoint; write it as tcp://ADDRESS:PORT, such as tcp://127.0.0.1:5555")]
-    Endpoint(String),
-    /// Plain text on an address that other machines can reach.
-    #[error(
-        "`{0}` can be reached by other machines, and without keys bidden serves this machine alone; listen on tcp://127.0.0.1:PORT, or make keys with `bidden init`"
-    )]
-    NotLoopback(String),
-    /// More sockets than a server may have, or none.
-    #[error("{0} listeners; a server has 1 to {MAX_LISTENERS}")]
-    Count(usize),
-    /// The operating system refused the address.
-    #[error("cannot listen on {endpoint}: {reason}")]
-    Bind {
-        /// The endpoint that was asked for.
-        endpoint: String,
-        /// The system's words.
-        reason: String,
-    },
 }
 
 /// The sockets are closed and will yield nothing more.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use omq::{Identity, PeerPublicKey};
 use wire::PublicKey;
 
-use crate::listener::Access;
+use crate::access::Access;
 
 /// The other end of the connection that a frame came by.
 #[derive(Clone, Debug)]

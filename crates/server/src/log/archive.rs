@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use serde::Deserialize;
 use std::os::unix::fs::OpenOptionsExt as _;
 
-use super::file::MODE;
+use super::MODE;
 use crate::limits::MAX_LOG_LINE_BYTES;
 
 const COMPRESSED: &str = ".gz";

@@ -8,12 +8,9 @@ use std::path::Path;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::OpenError;
 use super::archive::{log_files, open_lines, rotated_files};
+use super::{MODE, OpenError};
 use crate::limits::MAX_LOG_LINE_BYTES;
-
-/// Only its owner reads it: it holds what people asked for and what they got.
-pub(super) const MODE: u32 = 0o600;
 
 /// What every file of a log starts with.
 const FIRST_BYTES: &[u8] = b"{\"seq\":";
