@@ -136,7 +136,7 @@ fn without_a_server_it_says_so_in_time() {
         "no server answered at tcp://127.0.0.1:1 within 0.3 s; start one there with `bidden serve`",
     );
     assert!(began.elapsed() < Duration::from_secs(5));
-    for endpoint in ["localhost", "http://localhost:5555", "tcp://127.0.0.1:0", "tcp://127.0.0.1:99999", ""] {
+    for endpoint in ["http://localhost:5555", "tcp://127.0.0.1:0", "tcp://127.0.0.1:99999", "tcp://"] {
         let mut command = bidden("");
         command.args(["compute", "1", "--to", endpoint]);
         check(&mut command, 125, "", "is not an endpoint; write it as tcp://HOST:PORT");
@@ -278,4 +278,49 @@ fn a_reader_that_goes_away_is_no_panic() {
     let output = child.wait_with_output().expect("ended");
     assert_eq!(output.status.code(), Some(125));
     assert!(text(&output.stderr).contains("cannot print"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_log_is_checked_through_rotation_and_a_broken_one_is_told() {
+    let limits = "[limits]\nlog_bytes = 65536\n[users.local]\nroles = ['computes']\n[roles.computes]\nrights = ['compute']\n";
+    let daemon = Daemon::configured(limits);
+    let sum = format!("{}1", "1 + ".repeat(10_000));
+    for _ in 0..3 {
+        let mut compute = bidden(&daemon.endpoint);
+        check(compute.args(["compute", &sum]), 0, "10001\n", "");
+    }
+    daemon.signal(Signal::HUP);
+    let log = daemon.log();
+    let verify = |json: bool| {
+        let mut command = bidden("");
+        command.args(["log", "verify"]).arg(&log).args(json.then_some("--json"));
+        command
+    };
+    check(&mut verify(false), 0, ": records 1 to ", "");
+    check(&mut verify(true), 0, "\"unbroken\":true", "");
+    let rotated = || std::fs::read_dir(log.parent().expect("a directory")).expect("read");
+    while !rotated().any(|entry| entry.expect("an entry").path().extension().is_some_and(|gz| gz == "gz")) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    check(&mut verify(false), 0, " files are unbroken\nlast hash: ", "");
+    drop(daemon);
+    let daemon = Daemon::start();
+    check(bidden(&daemon.endpoint).args(["compute", "6*7"]), 0, "42\n", "");
+    let other = tempfile::tempdir().expect("a directory");
+    let altered = other.path().join("server.log");
+    std::fs::write(&altered, std::fs::read_to_string(daemon.log()).expect("text").replace("6*7", "6*8"))
+        .expect("written");
+    // The last record is followed by nothing that could tell; the next one is.
+    check(bidden("").args(["log", "verify"]).arg(&altered), 0, "records 1 to 2", "");
+    let records = daemon.stop();
+    let last = records.last().expect("records").to_string();
+    let text = std::fs::read_to_string(&altered).expect("text");
+    std::fs::write(&altered, format!("{text}{last}\n")).expect("written");
+    check(
+        bidden("").args(["log", "verify"]).arg(&altered),
+        1,
+        "",
+        "server.log:3: record 3 was not written after the line before it",
+    );
+    check(bidden("").args(["log", "verify", "/nonexistent/log"]), 125, "", "/nonexistent/log: No such file");
 }

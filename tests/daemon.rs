@@ -10,28 +10,48 @@ use tempfile::TempDir;
 
 pub(crate) const BIDDEN: &str = env!("CARGO_BIN_EXE_bidden");
 
+/// A listener for a test that does not care about it.
+const PLAIN_LISTENER: &str = "[[listeners]]\nendpoint = 'tcp://127.0.0.1:*'\nplain = true\n";
+
 pub(crate) struct Daemon {
     child: Child,
+    /// Of its only listener, or its first.
     pub(crate) endpoint: String,
+    pub(crate) endpoints: Vec<String>,
     directory: TempDir,
 }
 
 impl Daemon {
     pub(crate) fn start() -> Self {
-        Self::with_arguments(tempfile::tempdir().expect("a directory"), &[])
+        Self::with_arguments(tempfile::tempdir().expect("a directory"), &["--listen", "tcp://127.0.0.1:*"])
     }
 
-    /// Serves what `bidden.toml` in the directory says.
+    /// Serves what `bidden.toml` in a directory of its own says, in plain text.
     pub(crate) fn configured(text: &str) -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
+        Self::in_directory(tempfile::tempdir().expect("a directory"), &format!("{PLAIN_LISTENER}{text}"))
+    }
+
+    /// Serves what `bidden.toml` in this directory is to say.
+    pub(crate) fn in_directory(directory: TempDir, text: &str) -> Self {
         let path = directory.path().join("bidden.toml");
         std::fs::write(&path, text).expect("written");
         Self::with_arguments(directory, &["--config", path.to_str().expect("UTF-8")])
     }
 
+    /// Under a hard limit of descriptors.
+    pub(crate) fn with_descriptors(limit: u32) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {limit}; exec {BIDDEN} \"$@\""), "sh"]);
+        Self::spawn(command, tempfile::tempdir().expect("a directory"), &["--listen", "tcp://127.0.0.1:*"])
+    }
+
     fn with_arguments(directory: TempDir, arguments: &[&str]) -> Self {
-        let mut child = Command::new(BIDDEN)
-            .args(["serve", "--listen", "tcp://127.0.0.1:*", "--log"])
+        Self::spawn(Command::new(BIDDEN), directory, arguments)
+    }
+
+    fn spawn(mut command: Command, directory: TempDir, arguments: &[&str]) -> Self {
+        let mut child = command
+            .args(["serve", "--log"])
             .arg(directory.path().join("server.log"))
             .args(arguments)
             .env_remove("BIDDEN_CONFIG")
@@ -41,11 +61,22 @@ impl Daemon {
             .spawn()
             .expect("bidden starts");
         let mut lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
-        let first = lines.next().expect("a first line").expect("text");
+        let mut endpoints = Vec::new();
+        loop {
+            let line = lines.next().expect("it says that it serves").expect("text");
+            match line.strip_prefix("bidden ").and_then(|rest| rest.split_once(" listens on ")) {
+                Some((_, rest)) => endpoints.extend(rest.split(' ').next().map(str::to_owned)),
+                None if line.starts_with("policy: ") => break,
+                None => panic!("it does not serve: {line}"),
+            }
+        }
         // What comes later is read so that the server never waits for it.
         std::thread::spawn(move || lines.for_each(drop));
-        let endpoint = first.split_whitespace().find(|word| word.starts_with("tcp://")).expect("an endpoint");
-        Self { endpoint: endpoint.to_owned(), child, directory }
+        Self { child, endpoint: endpoints[0].clone(), endpoints, directory }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn process(&self) -> u32 {

@@ -1,8 +1,16 @@
 //! The whole of bidden from outside: real processes, real sockets, real logs.
-#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic"
+)]
 
 mod daemon;
 mod jailed;
+mod keyed;
+mod raw_curve;
 mod raw_peer;
 mod served;
 
@@ -11,6 +19,8 @@ mod columns;
 mod commandline;
 mod commands;
 mod documents;
+mod hostile_peers;
 mod jail;
+mod keys;
 mod policy;
 mod protocol;

@@ -204,8 +204,12 @@ fn every_built_in_command_does_its_work_in_the_jail() {
     assert!(policy.commands().keys().all(|name| says.iter().any(|(known, ..)| known == name)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        let connection =
-            transport::Connection::open(&daemon.endpoint, std::time::Duration::from_secs(5)).await;
+        let connection = transport::Connection::open(
+            &daemon.endpoint,
+            &transport::Security::Plain,
+            std::time::Duration::from_secs(5),
+        )
+        .await;
         let connection = connection.expect("the server answers");
         for (name, parameters, words) in says {
             let request = json!({"command_type": "os", "command_name": name, "parameters": parameters});

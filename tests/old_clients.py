@@ -1,6 +1,6 @@
 """Talks to a real `bidden serve` as the clients of the old program did, and worse, with pyzmq.
 
-BIDDEN_BIN names the program; without it target/debug/bidden is taken. `make test` runs this.
+`make test` runs this.
 """
 
 import json
@@ -20,52 +20,15 @@ try:
 except ImportError:
     raise SystemExit("tests/old_clients.py needs pyzmq: run `make test`, which installs it into .venv") from None
 
-ROOT = Path(__file__).resolve().parent.parent
-BIDDEN = os.environ.get("BIDDEN_BIN") or ROOT / "target/debug/bidden"
+from tests.bidden_server import BIDDEN, ROOT, Server
+
 OLD_ENDPOINT = "tcp://127.0.0.1:5555"
-START_SECONDS = 30
 REPLY_MS = 30_000
 QUIET_MS = 200
 MAX_REQUEST_BYTES = 64 * 1024
 
 PING = {"command_type": "os", "command_name": "ping", "parameters": ["127.0.0.1"]}
 COMPUTE = {"command_type": "compute", "expression": "(6 + 4) * 8"}
-
-
-class Server:
-    """One `bidden serve`, started when it is made and gone after `stop`."""
-
-    def __init__(self, *options):
-        self.directory = tempfile.TemporaryDirectory()
-        self.log = Path(self.directory.name, "server.log")
-        command = [BIDDEN, "serve", *options, "--log", self.log]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        watchdog = threading.Timer(START_SECONDS, self.process.kill)
-        watchdog.start()
-        first = self.process.stderr.readline()
-        watchdog.cancel()
-        listens = re.search(r" listens on (tcp://\S+)", first)
-        # What comes later is read so that the server never waits for it.
-        self.reader = threading.Thread(target=self.process.stderr.read, daemon=True)
-        self.reader.start()
-        if listens is None:
-            self.stop()
-            raise RuntimeError(f"bidden did not say where it listens but: {first.strip()}")
-        self.endpoint = listens[1]
-
-    def stop(self):
-        """Ends the server in order and returns its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(timeout=30)
-        finally:
-            self.process.kill()
-            self.process.wait()
-            self.reader.join()
-            self.process.stderr.close()
-            self.directory.cleanup()
 
 
 class ClientTest(unittest.TestCase):

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use transport::Connection;
+use transport::{Connection, Security};
 
 use crate::daemon::{self, BIDDEN, Daemon};
 use crate::served::ask;
@@ -49,7 +49,8 @@ fn os(name: &str, parameters: &[&str]) -> String {
 }
 
 async fn connect(daemon: &Daemon) -> Connection {
-    Connection::open(&daemon.endpoint, Duration::from_secs(5)).await.expect("the server answers")
+    let within = Duration::from_secs(5);
+    Connection::open(&daemon.endpoint, &Security::Plain, within).await.expect("the server answers")
 }
 
 fn bidden(arguments: &[&str]) -> Output {

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use serde_json::json;
-use transport::Connection;
+use transport::{Connection, Security};
 
 use crate::daemon::Daemon;
 use crate::served::{ask, receive, with_server};
 
 async fn connect(daemon: &Daemon) -> Connection {
-    Connection::open(&daemon.endpoint, Duration::from_secs(5)).await.expect("the server answers")
+    let within = Duration::from_secs(5);
+    Connection::open(&daemon.endpoint, &Security::Plain, within).await.expect("the server answers")
 }
 
 /// Frames that are no request, the code of their reply, and a part of its message.

@@ -18,12 +18,7 @@ impl RawPeer {
     /// A DEALER without an identity, after its handshake.
     pub(crate) fn dealer(endpoint: &str) -> Self {
         let mut peer = Self::silent(endpoint);
-        let mut greeting = [0; 64];
-        greeting[0] = 0xff;
-        greeting[9] = 0x7f;
-        greeting[10] = 3;
-        greeting[12..16].copy_from_slice(b"NULL");
-        peer.write(&greeting);
+        peer.write(&greeting(b"NULL"));
         peer.read(64);
         peer.write(b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER");
         let header = peer.read(2);
@@ -34,6 +29,33 @@ impl RawPeer {
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).expect("written");
+    }
+
+    /// Writes to a server that may have hung up already.
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).is_ok()
+    }
+
+    /// The body of the next frame, `None` where the server has hung up.
+    pub(crate) fn hear(&mut self) -> Option<Vec<u8>> {
+        let [flags] = self.try_read()?;
+        let length = if flags & 2 == 0 {
+            let [length] = self.try_read()?;
+            u64::from(length)
+        } else {
+            u64::from_be_bytes(self.try_read()?)
+        };
+        let mut body = vec![0; usize::try_from(length).expect("a length")];
+        self.0.read_exact(&mut body).ok().map(|()| body)
+    }
+
+    fn try_read<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        match self.0.read_exact(&mut bytes) {
+            Ok(()) => Some(bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("the server says nothing"),
+            Err(_) => None,
+        }
     }
 
     /// A message of one short frame.
@@ -61,4 +83,14 @@ impl RawPeer {
             }
         }
     }
+}
+
+/// The greeting of a client (RFC 23, 3.0) that speaks this mechanism.
+pub(crate) fn greeting(mechanism: &[u8]) -> [u8; 64] {
+    let mut greeting = [0; 64];
+    greeting[0] = 0xff;
+    greeting[9] = 0x7f;
+    greeting[10] = 3;
+    greeting[12..][..mechanism.len()].copy_from_slice(mechanism);
+    greeting
 }

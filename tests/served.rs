@@ -8,10 +8,10 @@ use std::time::Duration;
 use jail::{Launcher, StartedKeeper};
 use serde_json::Value;
 use server::config::{Configuration, Limits};
-use server::{Config, Phase, Server};
+use server::{Access, Config, Phase, Server};
 use tempfile::TempDir;
 use tokio::sync::watch;
-use transport::Connection;
+use transport::{Connection, Security};
 
 use crate::daemon;
 
@@ -34,7 +34,8 @@ impl Served {
     }
 
     pub(crate) async fn connect(&self) -> Connection {
-        Connection::open(&self.endpoint, Duration::from_secs(5)).await.expect("the server answers")
+        let within = Duration::from_secs(5);
+        Connection::open(&self.endpoint, &Security::Plain, within).await.expect("the server answers")
     }
 
     /// Waits until the log holds a record that is like this.
@@ -89,14 +90,14 @@ pub(crate) fn with_keeper<F: Future<Output = ()>>(
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let (wanted, phase) = watch::channel(Phase::Serve);
         let config = Config {
-            listen: "tcp://127.0.0.1:0".into(),
+            listeners: vec![("tcp://127.0.0.1:0".into(), Access::Plain)],
             log: directory.path().join("server.log"),
             policy: configuration.policy,
             limits: Limits::default(),
         };
         let launcher = Launcher::connect(keeper).await.expect("a launcher");
         let server = Server::bind(config, launcher).await.expect("it starts");
-        let endpoint = server.endpoint().to_owned();
+        let endpoint = server.endpoints().next().expect("a listener").0.to_owned();
         let serving = tokio::task::spawn_local(async { server.serve(phase).await.expect("it serves") });
         test(Served { endpoint, wanted, serving, directory }).await;
     });

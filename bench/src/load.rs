@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::curve::Keys;
 use crate::zmtp::{self, Client, Inbox, SocketType};
 
 /// How long a load runs before it counts, as a part of how long it counts.
@@ -15,7 +16,7 @@ const WARM_UP: f64 = 0.2;
 /// What is asked, and what a right answer looks like.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
-    request: Vec<u8>,
+    body: Vec<u8>,
     answer: Answer,
 }
 
@@ -27,15 +28,15 @@ enum Answer {
 
 impl Question {
     /// `(6 + 4) * 8`.
-    pub(crate) fn computation() -> Result<Self> {
-        let request = zmtp::request(br#"{"command_type":"compute","expression":"(6 + 4) * 8"}"#)?;
-        Ok(Self { request, answer: Answer::Eighty })
+    pub(crate) fn computation() -> Self {
+        let body = br#"{"command_type":"compute","expression":"(6 + 4) * 8"}"#.to_vec();
+        Self { body, answer: Answer::Eighty }
     }
 
     /// A command without arguments that prints nothing and succeeds.
-    pub(crate) fn command(name: &str) -> Result<Self> {
+    pub(crate) fn command(name: &str) -> Self {
         let body = format!(r#"{{"command_type":"os","command_name":"{name}","parameters":[]}}"#);
-        Ok(Self { request: zmtp::request(body.as_bytes())?, answer: Answer::Ran })
+        Self { body: body.into_bytes(), answer: Answer::Ran }
     }
 
     fn check(&self, reply: &[u8]) -> Result<()> {
@@ -69,13 +70,18 @@ impl RoundTrips {
 }
 
 /// One REQ client, one request after the other.
-pub(crate) fn round_trips(address: SocketAddr, question: &Question, time: Duration) -> Result<RoundTrips> {
-    let mut client = Client::connect(address, SocketType::Req)?;
+pub(crate) fn round_trips(
+    address: SocketAddr,
+    keys: Option<&Keys>,
+    question: &Question,
+    time: Duration,
+) -> Result<RoundTrips> {
+    let mut client = Client::connect(address, SocketType::Req, keys)?;
     let window = Window::from_now(time);
     let mut times = Vec::new();
     loop {
         let sent = Instant::now();
-        client.send(&question.request)?;
+        client.send(&question.body, 1)?;
         while client.receive(|reply| question.check(reply))? == 0 {}
         let received = Instant::now();
         if window.contains(sent) {
@@ -90,16 +96,16 @@ pub(crate) fn round_trips(address: SocketAddr, question: &Question, time: Durati
 /// One DEALER with `in_flight` requests under way: replies in a second.
 pub(crate) fn in_flight(
     address: SocketAddr,
+    keys: Option<&Keys>,
     question: &Question,
     in_flight: usize,
     time: Duration,
 ) -> Result<f64> {
-    let mut client = Client::connect(address, SocketType::Dealer)?;
-    let burst = question.request.repeat(in_flight);
+    let mut client = Client::connect(address, SocketType::Dealer, keys)?;
     let window = Window::from_now(time);
     let mut counted = 0;
     let mut flying = in_flight;
-    client.send(&burst)?;
+    client.send(&question.body, in_flight)?;
     while flying > 0 {
         let replies = client.receive(|reply| question.check(reply))?;
         flying = flying.checked_sub(replies).context("more replies than requests")?;
@@ -108,9 +114,7 @@ pub(crate) fn in_flight(
             counted += replies;
         }
         if now < window.end {
-            let again =
-                burst.get(..replies * question.request.len()).context("more replies than requests")?;
-            client.send(again)?;
+            client.send(&question.body, replies)?;
             flying += replies;
         }
     }
@@ -124,12 +128,12 @@ pub(crate) fn in_flight_of(
     in_flight: usize,
     requests: u64,
 ) -> Result<()> {
-    let mut client = Client::connect(address, SocketType::Dealer)?;
+    let mut client = Client::connect(address, SocketType::Dealer, None)?;
     let (mut unsent, mut unanswered) = (requests, requests);
     let mut room = in_flight;
     while unanswered > 0 {
         let now = room.min(usize::try_from(unsent)?);
-        client.send(&question.request.repeat(now))?;
+        client.send(&question.body, now)?;
         unsent -= u64::try_from(now)?;
         room = client.receive(|reply| question.check(reply))?;
         unanswered = unanswered.checked_sub(u64::try_from(room)?).context("more replies than requests")?;
@@ -145,7 +149,7 @@ pub(crate) fn many_clients(
     time: Duration,
 ) -> Result<f64> {
     let clients =
-        (0..clients).map(|_| Client::connect(address, SocketType::Req)).collect::<Result<Vec<_>>>()?;
+        (0..clients).map(|_| Client::connect(address, SocketType::Req, None)).collect::<Result<Vec<_>>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let window = Window::from_now(time);
@@ -177,8 +181,10 @@ async fn one_of_many(
     window: Window,
 ) -> Result<usize> {
     let mut counted = 0;
+    let mut request = Vec::new();
+    zmtp::write_request(None, &question.body, &mut request)?;
     loop {
-        stream.write_all(&question.request).await?;
+        stream.write_all(&request).await?;
         while inbox.drain(|reply| question.check(reply))? == 0 {
             let n = stream.read(inbox.space()).await?;
             inbox.filled(n)?;
@@ -238,13 +244,13 @@ mod tests {
 
     #[test]
     fn only_right_replies_pass() {
-        let computation = Question::computation().unwrap();
+        let computation = Question::computation();
         assert!(computation.check(crate::echo::REPLY).is_ok());
         assert!(computation.check(br#"{"status": "success", "result": 80}"#).is_ok());
         assert!(computation.check(br#"{"status": "success", "result": 801}"#).is_err());
         assert!(computation.check(br#"{"status": "error", "message": "busy"}"#).is_err());
 
-        let command = Question::command("true").unwrap();
+        let command = Question::command("true");
         assert!(command.check(br#"{"status": "success", "result": ""}"#).is_ok());
         assert!(command.check(br#"{"status":"success","result":"","exit_code":0}"#).is_ok());
         assert!(command.check(br#"{"status":"success","result":"","exit_code":1}"#).is_err());

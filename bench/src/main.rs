@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::arithmetic_side_effects, reason = "a measuring program that handles no hostile input")]
 
+mod curve;
 mod echo;
 mod load;
 mod machine;
@@ -27,7 +28,7 @@ use crate::rounds::Plan;
 
 const USAGE: &str = "\
 usage: bench [all] [--rounds N] [--seconds S]   measure everything (5 rounds, 1 second a load and server)
-       bench echo                               only serve the bare echo, until killed
+       bench echo [SERVER CLIENT]               only serve the bare echo, until killed; with CURVE between certificates
        bench soak [COMMANDS]                    run commands (100,000) and see that nothing grows";
 /// Commands that `soak` runs where nobody says.
 const SOAK_COMMANDS: u64 = 100_000;
@@ -37,7 +38,8 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["echo"] => echo::serve(),
+        ["echo"] => echo::serve(None),
+        ["echo", server, client] => echo::serve(Some((Path::new(server), Path::new(client)))),
         ["soak"] => soak::soak(SOAK_COMMANDS),
         ["soak", commands] => soak::soak(commands.parse().context("soak wants a number of commands")?),
         ["help" | "--help" | "-h"] => {

@@ -1,13 +1,16 @@
 //! The rounds: every round starts every server afresh, puts each load on one server after the other, and ends them.
 //! So whatever the machine does meanwhile falls on all of them, and no log outlives its round.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use transport::{KeyPair, write_certificates};
 
+use crate::curve::Keys;
 use crate::load::{self, Question};
 use crate::machine::Python;
 use crate::processes;
@@ -16,6 +19,9 @@ use crate::table::{Metric, Results, Subject};
 
 const FEW: usize = 64;
 const MANY: usize = 1000;
+
+/// Users that a policy knows beside the one who asks.
+const OTHER_USERS: u32 = 1000;
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +39,7 @@ pub(crate) fn run(plan: Plan, python: Option<&Python>, interrupted: &AtomicBool)
         let logs = Logs::create()?;
         let mut round = Round { results: &mut results, time: plan.time, interrupted };
         round.computations(python, &logs)?;
+        round.encrypted_computations(&logs)?;
         round.commands(python, &logs)?;
     }
     Ok(results)
@@ -48,19 +55,19 @@ impl Round<'_> {
     fn computations(&mut self, python: Option<&Python>, logs: &Logs) -> Result<()> {
         let servers = self.running([
             (Subject::OldDesign, servers::spawn_old_design(python, &logs.of("old_design"))?),
-            (Subject::Echo, servers::spawn_echo()?),
-            (Subject::Bidden, servers::spawn_bidden(&logs.of("bidden"))?),
+            (Subject::Echo, servers::spawn_echo(&[])?),
+            (Subject::Bidden, servers::spawn_bidden(&logs.of("bidden"), None)?),
         ]);
-        let question = Question::computation()?;
+        let question = Question::computation();
         for (subject, server) in &servers {
             let times =
-                self.measured(*subject, || load::round_trips(server.address, &question, self.time))?;
+                self.measured(*subject, || load::round_trips(server.address, None, &question, self.time))?;
             self.results.add(Metric::RoundTripP50, *subject, times.percentile_us(50));
             self.results.add(Metric::RoundTripP99, *subject, times.percentile_us(99));
         }
         for (metric, in_flight) in [(Metric::InFlight64, FEW), (Metric::InFlight1000, MANY)] {
             for (subject, server) in &servers {
-                let load = || load::in_flight(server.address, &question, in_flight, self.time);
+                let load = || load::in_flight(server.address, None, &question, in_flight, self.time);
                 let rate = self.measured(*subject, load)?;
                 self.results.add(metric, *subject, rate);
             }
@@ -73,15 +80,46 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// The same with CURVE: every frame both ways in a box, and a policy that knows many users.
+    fn encrypted_computations(&mut self, logs: &Logs) -> Result<()> {
+        let (server_name, client_name) = (logs.file("server"), logs.file("client"));
+        let (server, client) = (KeyPair::generate(), KeyPair::generate());
+        let server_paths = write_certificates(&server_name, &server)?;
+        let client_paths = write_certificates(&client_name, &client)?;
+        let configuration = logs.file("bidden.toml");
+        fs::write(&configuration, configuration_of_many(&client_paths.public))?;
+        let servers = self.running([
+            (Subject::EncryptedEcho, servers::spawn_echo(&[&server_paths.secret, &client_paths.public])?),
+            (Subject::EncryptedBidden, servers::spawn_bidden(&logs.of("encrypted"), Some(&configuration))?),
+        ]);
+        for path in [server_paths.public, server_paths.secret, client_paths.public, client_paths.secret] {
+            fs::remove_file(path)?;
+        }
+        let keys = Keys { client, server: server.public() };
+        let question = Question::computation();
+        for (subject, server) in &servers {
+            let times = self.measured(*subject, || {
+                load::round_trips(server.address, Some(&keys), &question, self.time)
+            })?;
+            self.results.add(Metric::RoundTripP50, *subject, times.percentile_us(50));
+        }
+        for (subject, server) in &servers {
+            let load = || load::in_flight(server.address, Some(&keys), &question, FEW, self.time);
+            let rate = self.measured(*subject, load)?;
+            self.results.add(Metric::InFlight64, *subject, rate);
+        }
+        Ok(())
+    }
+
     fn commands(&mut self, python: Option<&Python>, logs: &Logs) -> Result<()> {
         let servers = self.running([
             (Subject::OldDesign, servers::spawn_old_design(python, &logs.of("old_design_commands"))?),
             (Subject::BiddenWithTrue, servers::spawn_bidden_with_true(&logs.of("bidden_commands"))?),
         ]);
         for (subject, server) in &servers {
-            let question = true_question(*subject)?;
+            let question = true_question(*subject);
             let times =
-                self.measured(*subject, || load::round_trips(server.address, &question, self.time))?;
+                self.measured(*subject, || load::round_trips(server.address, None, &question, self.time))?;
             self.results.add(Metric::OsRoundTripP50, *subject, times.percentile_us(50));
         }
         let times = self.measured(Subject::PosixSpawn, || processes::spawn_times(self.time))?;
@@ -93,8 +131,8 @@ impl Round<'_> {
             self.results.skip(Subject::Popen, "no Python");
         }
         for (subject, server) in &servers {
-            let question = true_question(*subject)?;
-            let load = || load::in_flight(server.address, &question, FEW, self.time);
+            let question = true_question(*subject);
+            let load = || load::in_flight(server.address, None, &question, FEW, self.time);
             let rate = self.measured(*subject, load)?;
             self.results.add(Metric::OsInFlight64, *subject, rate);
         }
@@ -123,8 +161,23 @@ impl Round<'_> {
 }
 
 /// The old design runs what a shell finds by this text; bidden runs what its policy names so.
-fn true_question(subject: Subject) -> Result<Question> {
+fn true_question(subject: Subject) -> Question {
     Question::command(if subject == Subject::OldDesign { "/bin/true" } else { "true" })
+}
+
+/// A policy with a listener under the key `server`, the user of this certificate, and a thousand others.
+fn configuration_of_many(certificate: &Path) -> String {
+    let mut text = format!(
+        "[[listeners]]\nendpoint = 'tcp://127.0.0.1:0'\nkey = 'server.key_secret'\n\
+         [roles.computes]\nrights = ['compute']\n\
+         [users.bench]\ncertificate = '{}'\nroles = ['computes']\n",
+        certificate.display()
+    );
+    for number in 1..=OTHER_USERS {
+        let key = KeyPair::generate().public();
+        let _ = write!(text, "[users.user-{number}]\npublic_key = '{key}'\nroles = ['computes']\n");
+    }
+    text
 }
 
 /// A directory for the servers' logs, beside this program and so on a real disk, removed at the end.
@@ -138,7 +191,12 @@ impl Logs {
     }
 
     fn of(&self, server: &str) -> PathBuf {
-        Path::new(&self.0).join(server).with_extension("log")
+        self.file(server).with_extension("log")
+    }
+
+    /// What a server needs beside its log.
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn soak(commands: u64) -> Result<()> {
     let log = std::env::current_exe()?.with_file_name(format!("soak-{}.log", std::process::id()));
     let started = servers::spawn_bidden_with_true(&log)?;
     let Start::Running(server) = started else { bail!("there is no bidden beside this program") };
-    let question = Question::command("true")?;
+    let question = Question::command("true");
     in_flight_of(server.address, &question, 64, WARMING_UP)?;
     println!("| commands | server, KiB | keeper, KiB | launcher, KiB | descriptors of each | processes |");
     println!("| --- | --- | --- | --- | --- | --- |");

@@ -9,6 +9,8 @@ pub(crate) enum Subject {
     OldDesign,
     Echo,
     Bidden,
+    EncryptedEcho,
+    EncryptedBidden,
     BiddenWithTrue,
     PosixSpawn,
     Popen,
@@ -20,6 +22,8 @@ impl Subject {
             Self::OldDesign => "old design",
             Self::Echo => "bare echo",
             Self::Bidden => "bidden",
+            Self::EncryptedEcho => "bare echo, CURVE",
+            Self::EncryptedBidden => "bidden, CURVE",
             Self::BiddenWithTrue => "bidden with `true`",
             Self::PosixSpawn => "posix_spawn + wait",
             Self::Popen => "os.popen",
@@ -56,12 +60,14 @@ struct Row {
     bidden: Subject,
 }
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 10] = [
     network("round trip, one REQ client, p50", Unit::Microseconds, Metric::RoundTripP50),
     network("round trip, one REQ client, p99", Unit::Microseconds, Metric::RoundTripP99),
     network("one DEALER, 64 in flight", Unit::PerSecond, Metric::InFlight64),
     network("one DEALER, 1,000 in flight", Unit::PerSecond, Metric::InFlight1000),
     network("64 REQ clients, one in flight each", Unit::PerSecond, Metric::Clients64),
+    encrypted("CURVE, round trip, one REQ client, p50", Unit::Microseconds, Metric::RoundTripP50),
+    encrypted("CURVE, one DEALER, 64 in flight", Unit::PerSecond, Metric::InFlight64),
     os("`/bin/true`, round trip, p50", Unit::Microseconds, Metric::OsRoundTripP50, Subject::PosixSpawn),
     os("`/bin/true`, round trip, p50", Unit::Microseconds, Metric::OsRoundTripP50, Subject::Popen),
     os("`/bin/true`, 64 in flight", Unit::PerSecond, Metric::OsInFlight64, Subject::PosixSpawn),
@@ -69,6 +75,11 @@ const ROWS: [Row; 8] = [
 
 const fn network(what: &'static str, unit: Unit, metric: Metric) -> Row {
     Row { what, unit, metric, baseline: Subject::Echo, bidden: Subject::Bidden }
+}
+
+/// The old design knows no encryption: what it does in plain text stands beside.
+const fn encrypted(what: &'static str, unit: Unit, metric: Metric) -> Row {
+    Row { what, unit, metric, baseline: Subject::EncryptedEcho, bidden: Subject::EncryptedBidden }
 }
 
 const fn os(what: &'static str, unit: Unit, metric: Metric, baseline: Subject) -> Row {

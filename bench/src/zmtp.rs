@@ -1,5 +1,5 @@
-//! A minimal ZMTP 3.0 client for the NULL mechanism (RFC 23), so that the load generator costs next to nothing
-//! and talks to every library of the protocol alike. It refuses other mechanisms, and replies that are not one body
+//! A minimal ZMTP 3.0 client (RFC 23), so that the load generator costs next to nothing and talks to every library of
+//! the protocol alike, in plain text or with CURVE. It refuses replies that are not one body
 //! behind one empty delimiter. It trusts the servers that this program started.
 
 use std::io::{ErrorKind, Read, Write};
@@ -8,6 +8,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+
+use crate::curve::{Cipher, Handshake, Keys};
 
 /// What a server may take for one step before the measurement is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,23 +30,28 @@ pub(crate) enum SocketType {
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
     pub(crate) inbox: Inbox,
+    outbox: Vec<u8>,
 }
 
 impl Client {
-    /// Connects and shakes hands.
-    pub(crate) fn connect(address: SocketAddr, socket_type: SocketType) -> Result<Self> {
+    /// Connects and shakes hands, with CURVE where there are keys.
+    pub(crate) fn connect(address: SocketAddr, socket_type: SocketType, keys: Option<&Keys>) -> Result<Self> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).context("cannot connect")?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let mut client = Self { stream, inbox: Inbox::new() };
-        client.shake_hands(socket_type).context("cannot shake hands")?;
+        let mut client = Self { stream, inbox: Inbox::new(), outbox: Vec::new() };
+        client.shake_hands(socket_type, keys).context("cannot shake hands")?;
         Ok(client)
     }
 
-    /// Sends encoded messages.
-    pub(crate) fn send(&mut self, messages: &[u8]) -> Result<()> {
-        self.stream.write_all(messages).context("cannot send")
+    /// Sends a request so many times at once.
+    pub(crate) fn send(&mut self, body: &[u8], count: usize) -> Result<()> {
+        self.outbox.clear();
+        for _ in 0..count {
+            write_request(self.inbox.cipher.as_mut(), body, &mut self.outbox)?;
+        }
+        self.stream.write_all(&self.outbox).context("cannot send")
     }
 
     /// Reads once, then passes the body of every complete reply to `check`; returns how many there were.
@@ -53,22 +60,49 @@ impl Client {
         self.inbox.drain(check)
     }
 
-    fn shake_hands(&mut self, socket_type: SocketType) -> Result<()> {
-        self.stream.write_all(&greeting())?;
+    fn shake_hands(&mut self, socket_type: SocketType, keys: Option<&Keys>) -> Result<()> {
+        let ours = greeting(if keys.is_some() { b"CURVE" } else { b"NULL" });
+        self.stream.write_all(&ours)?;
         let mut theirs = [0; GREETING_BYTES];
         self.stream.read_exact(&mut theirs)?;
-        let [0xff, _, _, _, _, _, _, _, _, 0x7f, 3..=0x7f, _, b'N', b'U', b'L', b'L', 0, ..] = theirs else {
-            bail!("the server speaks no ZMTP 3 with the NULL mechanism");
+        let [0xff, _, _, _, _, _, _, _, _, 0x7f, 3..=0x7f, _, mechanism @ ..] = &theirs else {
+            bail!("the server speaks no ZMTP 3");
         };
-        self.stream.write_all(&ready(socket_type))?;
+        ensure!(ours.get(12..32) == mechanism.get(..20), "the server has another mechanism");
+        let metadata = metadata(socket_type);
+        let Some(keys) = keys else {
+            self.command(&[b"\x05READY", &metadata[..]].concat())?;
+            return self.hear(b"\x05READY").map(drop);
+        };
+        let handshake = Handshake::new(keys);
+        self.command(&handshake.hello()?)?;
+        let welcome = self.hear(b"\x07WELCOME")?;
+        let (initiate, cipher) = handshake.initiate(&welcome, &metadata)?;
+        self.command(&initiate)?;
+        self.hear(b"\x05READY")?;
+        self.inbox.cipher = Some(cipher);
+        Ok(())
+    }
+
+    fn command(&mut self, body: &[u8]) -> Result<()> {
+        let mut frame = Vec::new();
+        write_header(COMMAND, body.len(), &mut frame);
+        frame.extend_from_slice(body);
+        Ok(self.stream.write_all(&frame)?)
+    }
+
+    /// Waits for a command of this name.
+    fn hear(&mut self, name: &[u8]) -> Result<Vec<u8>> {
         loop {
             if let Some(frame) = self.inbox.next_frame() {
                 let body = self.inbox.get(frame.body)?;
+                let name_length = name.len();
                 ensure!(
-                    frame.flags & COMMAND != 0 && body.starts_with(b"\x05READY"),
-                    "the server is not READY"
+                    frame.flags & COMMAND != 0 && body.get(..name_length) == Some(name),
+                    "the server does not say {}",
+                    String::from_utf8_lossy(name)
                 );
-                return Ok(());
+                return Ok(body.to_vec());
             }
             self.read()?;
         }
@@ -85,12 +119,28 @@ impl Client {
     }
 }
 
-/// Encodes one request: an empty delimiter, then `body`. A REQ socket and the usual DEALER send the same bytes.
-pub(crate) fn request(body: &[u8]) -> Result<Vec<u8>> {
-    let length = u8::try_from(body.len()).context("a request of this benchmark fits a short frame")?;
-    let mut message = vec![MORE, 0, 0, length];
-    message.extend_from_slice(body);
-    Ok(message)
+/// Appends one request: an empty delimiter, then `body`. A REQ socket and the usual DEALER send the same bytes.
+pub(crate) fn write_request(cipher: Option<&mut Cipher>, body: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    let Some(cipher) = cipher else {
+        let length = u8::try_from(body.len()).context("a request of this benchmark fits a short frame")?;
+        out.extend_from_slice(&[MORE, 0, 0, length]);
+        out.extend_from_slice(body);
+        return Ok(());
+    };
+    for (flags, part) in [(MORE, &b""[..]), (0, body)] {
+        write_header(flags, Cipher::sealed_length(part.len()), out);
+        cipher.seal_into(flags, part, out);
+    }
+    Ok(())
+}
+
+fn write_header(flags: u8, length: usize, out: &mut Vec<u8>) {
+    if let Ok(short) = u8::try_from(length) {
+        out.extend_from_slice(&[flags, short]);
+    } else {
+        out.push(flags | LONG);
+        out.extend_from_slice(&(length as u64).to_be_bytes());
+    }
 }
 
 /// Received bytes that are not used up yet.
@@ -98,6 +148,7 @@ pub(crate) struct Inbox {
     buffer: Vec<u8>,
     unread: Range<usize>,
     delimited: bool,
+    cipher: Option<Cipher>,
 }
 
 struct Frame {
@@ -107,7 +158,7 @@ struct Frame {
 
 impl Inbox {
     fn new() -> Self {
-        Self { buffer: vec![0; INBOX_BYTES], unread: 0..0, delimited: false }
+        Self { buffer: vec![0; INBOX_BYTES], unread: 0..0, delimited: false, cipher: None }
     }
 
     /// Where the next bytes may be read to.
@@ -128,11 +179,17 @@ impl Inbox {
     pub(crate) fn drain(&mut self, check: impl Fn(&[u8]) -> Result<()>) -> Result<usize> {
         let mut replies = 0;
         while let Some(frame) = self.next_frame() {
-            match (frame.flags & !LONG, self.delimited) {
+            let bytes = self.buffer.get(frame.body).context("a frame outside the buffer")?;
+            let (flags, body) = match &mut self.cipher {
+                // The flags that count are in the box.
+                Some(cipher) => cipher.open(bytes)?,
+                None => (frame.flags & !LONG, bytes),
+            };
+            match (flags, self.delimited) {
                 (COMMAND, _) => {}
-                (MORE, false) if frame.body.is_empty() => self.delimited = true,
+                (MORE, false) if body.is_empty() => self.delimited = true,
                 (0, true) => {
-                    check(self.get(frame.body)?)?;
+                    check(body)?;
                     self.delimited = false;
                     replies += 1;
                 }
@@ -166,24 +223,19 @@ impl Inbox {
     }
 }
 
-fn greeting() -> Vec<u8> {
+fn greeting(mechanism: &[u8]) -> Vec<u8> {
     let mut greeting = vec![0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 3, 0];
-    greeting.extend_from_slice(b"NULL");
+    greeting.extend_from_slice(mechanism);
     greeting.resize(GREETING_BYTES, 0);
     greeting
 }
 
-fn ready(socket_type: SocketType) -> Vec<u8> {
+fn metadata(socket_type: SocketType) -> Vec<u8> {
     let name: &[u8] = match socket_type {
         SocketType::Req => b"\x03REQ",
         SocketType::Dealer => b"\x06DEALER",
     };
-    let mut body = b"\x05READY\x0bSocket-Type\0\0\0".to_vec();
-    body.extend_from_slice(name);
-    body.extend_from_slice(b"\x08Identity\0\0\0\0");
-    let mut frame = vec![COMMAND, u8::try_from(body.len()).unwrap_or_default()];
-    frame.append(&mut body);
-    frame
+    [b"\x0bSocket-Type\0\0\0", name, b"\x08Identity\0\0\0\0"].concat()
 }
 
 #[cfg(test)]
@@ -218,9 +270,12 @@ mod tests {
     }
 
     #[test]
-    fn a_greeting_and_a_ready_command_have_the_shape_of_rfc_23() {
-        assert_eq!(greeting().len(), GREETING_BYTES);
-        assert_eq!(ready(SocketType::Req)[..8], *b"\x04\x26\x05READY");
-        assert_eq!(ready(SocketType::Req).len(), 0x26 + 2);
+    fn greetings_headers_and_metadata_have_the_shape_of_rfc_23() {
+        assert_eq!(greeting(b"CURVE").len(), GREETING_BYTES);
+        assert_eq!(metadata(SocketType::Req)[..16], *b"\x0bSocket-Type\0\0\0\x03");
+        let mut header = Vec::new();
+        write_header(COMMAND, 255, &mut header);
+        write_header(COMMAND, 256, &mut header);
+        assert_eq!(header, b"\x04\xff\x06\0\0\0\0\0\0\x01\0");
     }
 }

@@ -76,7 +76,7 @@ fn check_reading(value: &Value, written: &str) {
     }
 }
 
-fn check_error(error: &Error, text: &str) {
+pub(crate) fn check_error(error: &Error, text: &str) {
     assert!(!error.message().is_empty() && !error.class().is_empty());
     let after_the_end = text.chars().count() + 1;
     assert!(error.column().is_none_or(|column| (1..=after_the_end).contains(&(column as usize))));

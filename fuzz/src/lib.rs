@@ -2,11 +2,13 @@
 //! libFuzzer looks for bytes that break them; `cargo test` holds them against the seeds.
 #![allow(clippy::missing_panics_doc, reason = "to panic is how a property says that it is broken")]
 
+mod columns;
 mod differential;
 mod expression;
 mod reply;
 mod request;
 
+pub use columns::columns;
 pub use differential::differential;
 pub use expression::expression;
 pub use reply::reply;

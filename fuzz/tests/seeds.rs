@@ -33,3 +33,8 @@ fn differences() {
 fn expressions() {
     check(fuzz::expression, "expression");
 }
+
+#[test]
+fn columns() {
+    check(fuzz::columns, "columns");
+}

@@ -19,6 +19,7 @@ Start here:
   bidden serve                     serve this machine, in a terminal of its own
   bidden run ping 127.0.0.1        run an allow-listed command there
   bidden compute '(6 + 4) * 8'     compute an expression there
+  bidden init DIR                  make keys and a configuration, for other machines
 
 Exit codes of run, compute, commands and send:
   the remote command's own; 128+n if signal n ended it; 124 out of time;
@@ -43,8 +44,19 @@ pub(crate) enum Mode {
     /// Check, explain and test a configuration
     #[command(subcommand)]
     Policy(Policy),
+    /// Check a log
+    #[command(subcommand)]
+    Log(Log),
     /// Send a request as it is and print the reply as it is
     Send(Send),
+    /// Make a configuration with keys, for the server and for yourself
+    Init(Init),
+    /// Invite somebody to a server: print what `bidden accept` needs
+    Invite(Invite),
+    /// Accept an invitation to a server
+    Accept(Accept),
+    /// Make a key pair, as files that every ZeroMQ program reads
+    Keygen(Keygen),
     /// Say what this machine can do to confine commands, and what is missing
     #[command(after_help = "\
 The exit code is 0 if the machine has all that `jail = \"required\"` demands, and 1 if not.")]
@@ -161,8 +173,8 @@ pub(crate) struct Commands {
 /// Where and how long, for every mode that asks a server.
 #[derive(Args, Debug)]
 pub(crate) struct Server {
-    /// The server
-    #[arg(long, value_name = "ENDPOINT", env = "BIDDEN_TO", default_value = DEFAULT_ENDPOINT)]
+    /// The server: a host of ~/.config/bidden/hosts.toml, or an endpoint of this machine in plain text
+    #[arg(long, value_name = "HOST", env = "BIDDEN_TO", default_value = DEFAULT_ENDPOINT)]
     pub(crate) to: String,
     /// How long the work may take, in seconds; the server's own limit still holds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -242,6 +254,125 @@ pub(crate) struct Send {
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 }
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Log {
+    /// Say whether a log is as it was written, in all the files that it was rotated into
+    #[command(after_help = "\
+Looks for rotated files, compressed or not, beside FILE. The last hash that it prints is worth
+keeping somewhere else: a log that was cut off or written anew has another one.
+
+The exit code is 0 if the log is unbroken, 1 if it is not, 125 if it cannot be read.")]
+    Verify(VerifyLog),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VerifyLog {
+    /// Print the result as JSON instead
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The log
+    #[arg(value_name = "FILE", default_value = DEFAULT_LOG)]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Writes DIR/bidden.toml with the built-in commands, and DIR/server.key_secret; adds the
+server to ~/.config/bidden/hosts.toml, and makes your own key beside it if there is
+none. Nothing is overwritten; keys that are there already are used.
+
+Examples:
+  bidden init ~/bidden
+  bidden init /etc/bidden --listen tcp://0.0.0.0:5555 --host web1.example.org")]
+pub(crate) struct Init {
+    /// Where the configuration goes; made if it is not there
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    #[arg(long, value_name = "ENDPOINT", help = "Where the server listens [default: tcp://127.0.0.1:5555]")]
+    pub(crate) listen: Option<String>,
+    #[arg(long, value_name = "NAME", help = "What you call the server [default: this machine's name]")]
+    pub(crate) host: Option<String>,
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "USER",
+        hide_env = true,
+        hide_default_value = true,
+        default_value = "admin",
+        help = "Your name as a user [default: $USER, or else admin]"
+    )]
+    pub(crate) user: String,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The invitation names the server and its public key; it holds nothing secret. Whoever
+gets it runs `bidden accept` and sends back a public key, for bidden.toml.
+
+Examples:
+  bidden invite ann --config /etc/bidden/bidden.toml > ann.invitation
+  bidden invite ann --endpoint tcp://web1.example.org:5555")]
+pub(crate) struct Invite {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    #[arg(long, value_name = "NAME", help = "What the server is called [default: this machine's name]")]
+    pub(crate) host: Option<String>,
+    #[arg(
+        long,
+        value_name = "ENDPOINT",
+        help = "Where the invited reach it [default: that of the listener]"
+    )]
+    pub(crate) endpoint: Option<String>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "The certificate of the listener that they are invited to [default: that of the first with a key]"
+    )]
+    pub(crate) key: Option<PathBuf>,
+    /// The user
+    #[arg(value_name = "USER")]
+    pub(crate) name: String,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Adds the server to ~/.config/bidden/hosts.toml, makes your own key beside it if there is
+none, and prints the lines that the server's operator needs. Your secret key stays here.
+
+Examples:
+  bidden accept ann.invitation
+  bidden accept --host web1 -")]
+pub(crate) struct Accept {
+    #[arg(long, value_name = "NAME", help = "What you call the server [default: the invitation's name]")]
+    pub(crate) host: Option<String>,
+    /// Let the server take the place of another of that name, as after a change of its key
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// The invitation, or - for standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Writes NAME.key, for others, and NAME.key_secret, which only its owner can read, in the
+format of pyzmq's zmq.auth.create_certificates. Nothing is overwritten. Prints the public
+key.
+
+Examples:
+  bidden keygen ~/.config/bidden/laptop
+  bidden keygen --rotate /etc/bidden/server")]
+pub(crate) struct Keygen {
+    /// Make the successor of a server's key, and explain how to change from one to the other
+    #[arg(long)]
+    pub(crate) rotate: bool,
+    /// The files' name without its ending
+    #[arg(value_name = "NAME")]
+    pub(crate) name: PathBuf,
+}
+
+pub(crate) const DEFAULT_LOG: &str = "server.log";
 
 pub(crate) const DEFAULT_ENDPOINT: &str = "tcp://127.0.0.1:5555";
 

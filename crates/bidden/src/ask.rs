@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use client::{Action, Answer, Client, Failure, NoAnswer, Numbers, Output, Request, Variable, Verdict};
+use client::{
+    Action, Answer, Client, ConnectError, Failure, NoAnswer, Numbers, Output, Request, Variable, Verdict,
+};
 
 use crate::arguments::{Compute, Run, Send, Server};
 use crate::columns::{self, ColumnFile};
 use crate::exit::Exit;
+use crate::hosts;
 use crate::terminal::{complain, inform, is_watched, pass_on};
 
 /// After this time without a server a person is told that one is being looked for.
@@ -125,20 +128,26 @@ pub(crate) async fn request(
 }
 
 async fn connect(server: &Server) -> anyhow::Result<Client> {
-    let connecting = Client::connect_within(&server.to, server.connect_timeout);
+    let (endpoint, security) = hosts::find(&server.to)?;
+    let connecting = Client::connect_with(&endpoint, &security, server.connect_timeout);
     let patience = async {
         tokio::time::sleep(QUIET_WAIT).await;
         if is_watched() {
             let seconds = server.connect_timeout.as_secs_f32();
-            inform(&format!("bidden: looking for a server at {} for up to {seconds} s", server.to));
+            inform(&format!("bidden: looking for a server at {endpoint} for up to {seconds} s"));
         }
         std::future::pending().await
     };
     tokio::select! {
         connected = connecting => connected.map_err(|error| match error {
-            client::ConnectError::Endpoint(_) => anyhow::Error::new(error),
-            client::ConnectError::Unreachable { .. } => {
+            ConnectError::Unreachable { .. } => {
                 anyhow::anyhow!("{error}; start one there with `bidden serve`, or name another with --to")
+            }
+            ConnectError::NotLoopback(_) => {
+                anyhow::anyhow!("{error}: name a host of your hosts.toml, where `bidden accept` and `bidden init` write them")
+            }
+            ConnectError::Endpoint(_) | ConnectError::KeyRefused { .. } | ConnectError::Disagreement { .. } => {
+                anyhow::Error::new(error)
             }
         }),
         never = patience => never,

@@ -1,7 +1,6 @@
 //! `bidden commands`: what the server lets me do, as a person reads it.
 
 use std::fmt::Write as _;
-use std::io;
 
 use anyhow::Context as _;
 use client::{Action, Verdict};
@@ -10,7 +9,7 @@ use serde_json::Value;
 use crate::arguments::Commands;
 use crate::ask::{explanation, print_raw, request};
 use crate::exit::Exit;
-use crate::terminal::{complain, pass_on};
+use crate::terminal::{complain, print};
 
 pub(crate) async fn commands(arguments: Commands) -> anyhow::Result<Exit> {
     let answer = request(&arguments.server, Action::Describe, vec![]).await?;
@@ -21,7 +20,7 @@ pub(crate) async fn commands(arguments: Commands) -> anyhow::Result<Exit> {
         Verdict::Described { json } => {
             let description: Value =
                 serde_json::from_str(&json).context("the server's answer is not JSON")?;
-            pass_on(&mut io::stdout(), text(&description).as_bytes()).context("cannot print")?;
+            print(&text(&description))?;
             Ok(Exit::Success)
         }
         Verdict::Failed(failure) => {

@@ -1,32 +1,31 @@
 //! `bidden demo`: a server and a client in one program, joined by a real socket, doing the two kinds of work.
 
-use std::io;
-
 use anyhow::Context as _;
 use client::{Action, Client, Request, Verdict};
 use server::config::Limits;
 use server::policy::Policy;
-use server::{Config, Phase, Server};
+use server::{Access, Config, Phase, Server};
 use tokio::sync::watch;
 
 use crate::exit::Exit;
 use crate::launcher;
-use crate::terminal::pass_on;
+use crate::terminal::print;
 
 pub(crate) async fn demo() -> anyhow::Result<Exit> {
     let directory = std::env::temp_dir().join(format!("bidden-demo-{}", std::process::id()));
     std::fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
     let log = directory.join("server.log");
     let config = Config {
-        listen: "tcp://127.0.0.1:*".to_owned(),
+        listeners: vec![("tcp://127.0.0.1:*".to_owned(), Access::Plain)],
         log: log.clone(),
         policy: Policy::builtin(),
         limits: Limits::default(),
     };
     let launcher = launcher::connect(launcher::start(None)?).await?;
     let server = Server::bind(config, launcher).await?;
-    let endpoint = server.endpoint().to_owned();
-    show(&format!("server   {endpoint}\n"))?;
+    let (endpoint, _) = server.endpoints().next().context("the server listens nowhere")?;
+    let endpoint = endpoint.to_owned();
+    print(&format!("server   {endpoint}\n"))?;
 
     let (wanted, phase) = watch::channel(Phase::Serve);
     let serving = tokio::task::spawn_local(server.serve(phase));
@@ -34,7 +33,7 @@ pub(crate) async fn demo() -> anyhow::Result<Exit> {
     wanted.send_replace(Phase::Drain);
     serving.await.context("the server failed")??;
 
-    show(&format!("log      {}\n", log.display()))?;
+    print(&format!("log      {}\n", log.display()))?;
     Ok(if shown? { Exit::Success } else { Exit::Own })
 }
 
@@ -46,7 +45,7 @@ async fn show_both(endpoint: &str) -> anyhow::Result<bool> {
     let mut all_succeeded = true;
     for action in [ping, compute] {
         let request = Request { id: None, timeout: None, action };
-        show(&format!("\nrequest  {}\n", String::from_utf8_lossy(&request.encode())))?;
+        print(&format!("\nrequest  {}\n", String::from_utf8_lossy(&request.encode())))?;
         let answer = client.request(&request, vec![]).await?;
         let text = match answer.reply()?.verdict {
             Verdict::Computed { json, .. } | Verdict::Described { json } => json.into_owned().into_bytes(),
@@ -61,12 +60,8 @@ async fn show_both(endpoint: &str) -> anyhow::Result<bool> {
             }
         };
         let text = String::from_utf8_lossy(&text);
-        show(&format!("result   {}\n", text.trim_end().replace('\n', "\n         ")))?;
+        print(&format!("result   {}\n", text.trim_end().replace('\n', "\n         ")))?;
     }
-    show("\n")?;
+    print("\n")?;
     Ok(all_succeeded)
-}
-
-fn show(text: &str) -> anyhow::Result<()> {
-    pass_on(&mut io::stdout(), text.as_bytes()).context("cannot print")
 }

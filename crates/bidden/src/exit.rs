@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     NoValue,
     /// 1: the policy is wrong, or does not do what its tests expect.
     WrongPolicy,
+    /// 1: the log is broken.
+    BrokenLog,
     /// 124: the time was over.
     TimedOut,
     /// 125: anything of bidden's own, such as no server.
@@ -60,7 +62,7 @@ impl From<Exit> for ExitCode {
             Exit::Success => 0,
             Exit::Remote(code) => code,
             Exit::Signal(signal) => signal.saturating_add(128),
-            Exit::NoValue | Exit::WrongPolicy => 1,
+            Exit::NoValue | Exit::WrongPolicy | Exit::BrokenLog => 1,
             Exit::TimedOut => 124,
             Exit::Own => 125,
             Exit::Refused => 126,

@@ -9,7 +9,12 @@ mod commands;
 mod demo;
 mod doctor;
 mod exit;
+mod hosts;
+mod init;
+mod invitation;
+mod keygen;
 mod launcher;
+mod log;
 mod policy;
 mod serve;
 mod terminal;
@@ -47,7 +52,10 @@ fn start(mode: Mode) -> Exit {
     };
     ended.unwrap_or_else(|error| {
         terminal::complain(&format!("{error:#}"));
-        Exit::Own
+        match error.downcast_ref() {
+            Some(client::ConnectError::KeyRefused { .. }) => Exit::Refused,
+            _ => Exit::Own,
+        }
     })
 }
 
@@ -59,6 +67,11 @@ async fn dispatch(mode: Mode) -> anyhow::Result<Exit> {
         Mode::Commands(arguments) => commands::commands(arguments).await,
         Mode::Policy(arguments) => policy::policy(arguments),
         Mode::Send(arguments) => ask::send(arguments).await,
+        Mode::Log(arguments) => log::log(&arguments),
+        Mode::Init(arguments) => init::init(&arguments),
+        Mode::Invite(arguments) => invitation::invite(&arguments),
+        Mode::Accept(arguments) => invitation::accept(&arguments),
+        Mode::Keygen(arguments) => keygen::keygen(&arguments),
         Mode::Demo => demo::demo().await,
         Mode::Doctor(arguments) => doctor::doctor(&arguments),
         Mode::Launch(arguments) => launcher::launch(&arguments),

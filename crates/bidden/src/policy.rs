@@ -1,7 +1,7 @@
 //! `bidden policy`: what a configuration says, asked of the same functions that a server asks.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -10,7 +10,7 @@ use server::policy::{Denied, Grant, Permitted};
 
 use crate::arguments::{Explain, Policy, Source};
 use crate::exit::Exit;
-use crate::terminal::{complain, pass_on};
+use crate::terminal::{complain, print};
 
 /// Where a machine has its configuration.
 const SYSTEM_CONFIGURATION: &str = "/etc/bidden/bidden.toml";
@@ -50,6 +50,12 @@ fn find(source: &Source) -> anyhow::Result<Option<PathBuf>> {
 fn check(file: &Path) -> anyhow::Result<Exit> {
     let Some(configuration) = read(file) else { return Ok(Exit::WrongPolicy) };
     let policy = &configuration.policy;
+    for listener in &configuration.listeners {
+        if let Err(error) = listener.open() {
+            complain(&format!("{} is correct, but cannot be served here: {error}", file.display()));
+            return Ok(Exit::WrongPolicy);
+        }
+    }
     let counted = [
         count(policy.commands().len(), "command"),
         count(policy.users().len(), "user"),
@@ -141,9 +147,4 @@ fn answer(yes: bool, why: &str, rows: &str) -> anyhow::Result<Exit> {
 fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut stdout = io::stdout();
-    pass_on(&mut stdout, text.as_bytes()).and_then(|()| stdout.flush()).context("cannot print")
 }

@@ -4,30 +4,26 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use jail::{Feature, Machine, ServerFiles};
-use server::config::{Configuration, Demand};
-use server::{Config, Phase, Reloader, Server};
+use server::config::{Configuration, Demand, Listener, Protection};
+use server::{Access, Config, Phase, Reloader, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::arguments::{self, DEFAULT_ENDPOINT};
+use crate::arguments::{self, DEFAULT_ENDPOINT, DEFAULT_LOG};
 use crate::exit::Exit;
 use crate::launcher;
 use crate::policy::load;
 use crate::terminal::{complain, inform};
-
-const DEFAULT_LOG: &str = "server.log";
 
 pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     let (wanted, phase) = watch::channel(Phase::Serve);
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let (path, configuration) = load(&arguments.source)?;
+    let listeners = listeners(&configuration, arguments.listen)?;
     let log = arguments.log.or_else(|| configuration.log.clone()).unwrap_or_else(|| DEFAULT_LOG.into());
     let config = Config {
-        listen: arguments
-            .listen
-            .or_else(|| configuration.listen.clone())
-            .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned()),
+        listeners: listeners.iter().map(Listener::open).collect::<Result<_, _>>()?,
         log: log.clone(),
         policy: configuration.policy.clone(),
         limits: configuration.limits,
@@ -35,14 +31,22 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     let mut hangup = Hangup::watch(path.as_deref())?;
     // While this process has one thread: the launcher is started, and then this process can start nothing any more.
     let launcher = launcher::connect(launcher::start(path.as_deref())?).await?;
-    let demand = configuration.jail.unwrap_or(Demand::default_for(true));
+    let only_loopback = config.listeners.iter().all(|(endpoint, _)| is_loopback(endpoint));
+    let demand = configuration.jail.unwrap_or(Demand::default_for(only_loopback));
     let remark = check_jail(launcher.machine(), demand)?;
-    confine(path.as_deref(), &log)?;
+    confine(path.as_deref(), &log, &configuration.listeners)?;
     let server = Server::bind(config, launcher).await?;
+    for (endpoint, access) in server.endpoints() {
+        let who = match access {
+            Access::Plain => "plain text, for this machine only".to_owned(),
+            Access::Curve(key) => {
+                format!("encrypted, for users with a key; the server's own is {}", key.public())
+            }
+        };
+        inform(&format!("bidden {} listens on {endpoint} ({who})", env!("CARGO_PKG_VERSION")));
+    }
     inform(&format!(
-        "bidden {} listens on {} (plain text, for this machine only)\npolicy: {}\nlog: {}\nCtrl-C stops it",
-        env!("CARGO_PKG_VERSION"),
-        server.endpoint(),
+        "policy: {}\nlog: {}\nCtrl-C stops it",
         path.as_deref().map_or_else(|| "built in".to_owned(), |path| absolute(path).display().to_string()),
         absolute(&log).display(),
     ));
@@ -53,6 +57,7 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     let reloads = async {
         loop {
             let path = hangup.next().await;
+            reloader.reopen_log();
             reload(path, &configuration, &reloader).await;
         }
     };
@@ -79,6 +84,14 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// Whether only this machine can reach an endpoint; one that cannot be read is taken for one that others reach.
+fn is_loopback(endpoint: &str) -> bool {
+    let address =
+        endpoint.strip_prefix("tcp://").and_then(|rest| rest.rsplit_once(':')).map(|(host, _)| host);
+    let host = address.unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
 /// Refuses to serve where the machine lacks what is demanded, and says what else it lacks.
 fn check_jail(machine: Machine, demand: Demand) -> anyhow::Result<Option<String>> {
     let missing: Vec<_> = machine.missing().filter(|feature| feature.is_required()).collect();
@@ -99,18 +112,39 @@ fn check_jail(machine: Machine, demand: Demand) -> anyhow::Result<Option<String>
 }
 
 /// From now on this process opens its own files alone, and executes nothing.
-fn confine(configuration: Option<&Path>, log: &Path) -> anyhow::Result<()> {
+fn confine(configuration: Option<&Path>, log: &Path, listeners: &[Listener]) -> anyhow::Result<()> {
     let directory = |path: &Path| {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         directory.unwrap_or(Path::new(".")).to_owned()
     };
     let write = directory(log);
+    let keys = listeners.iter().filter_map(|listener| match &listener.protection {
+        Protection::Key(path) => Some(path.as_path()),
+        Protection::Plain => None,
+    });
     let files = ServerFiles {
-        read: configuration.map(directory).into_iter().collect(),
+        read: configuration.into_iter().chain(keys).map(directory).collect(),
         // The log says for itself what is wrong with a directory that is not there.
         write: if write.is_dir() { vec![write] } else { vec![] },
     };
     jail::irrevocably_confine_server(&files).context("the server cannot confine itself")
+}
+
+/// Where to listen: as the configuration says, or in plain text on this machine. An endpoint of the command line takes
+/// the place of the one that there is, and nothing of how it is protected.
+fn listeners(configuration: &Configuration, endpoint: Option<String>) -> anyhow::Result<Vec<Listener>> {
+    let mut listeners = configuration.listeners.clone();
+    if listeners.is_empty() {
+        listeners.push(Listener { endpoint: DEFAULT_ENDPOINT.to_owned(), protection: Protection::Plain });
+    }
+    match (endpoint, listeners.as_mut_slice()) {
+        (None, _) => {}
+        (Some(endpoint), [only]) => only.endpoint = endpoint,
+        (Some(_), several) => {
+            anyhow::bail!("the configuration has {} listeners, and --listen can only move one", several.len())
+        }
+    }
+    Ok(listeners)
 }
 
 /// SIGHUP, where there is a file to reload. Without one it ends the server, as when its terminal is closed.
@@ -135,7 +169,7 @@ impl<'p> Hangup<'p> {
 async fn reload(path: &Path, started_with: &Configuration, reloader: &Reloader) {
     match Configuration::read(path) {
         Ok(configuration) => {
-            let settled = |read: &Configuration| (read.listen.clone(), read.log.clone(), read.limits);
+            let settled = |read: &Configuration| (read.listeners.clone(), read.log.clone(), read.limits);
             if settled(&configuration) != settled(started_with) {
                 inform("bidden: listeners, log and limits stay as they are until the next start");
             }

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
 
 /// Says on stderr what went wrong. Colour only on a terminal and without `NO_COLOR`.
 pub(crate) fn complain(message: &str) {
@@ -25,6 +26,11 @@ pub(crate) fn pass_on(stream: &mut (impl Write + io::IsTerminal), bytes: &[u8]) 
         stream.write_all(bytes)?;
     }
     stream.flush()
+}
+
+/// Prints text of bidden's own on stdout.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    pass_on(&mut io::stdout(), text.as_bytes()).context("cannot print")
 }
 
 /// Whether a person watches stderr.

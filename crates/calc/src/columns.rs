@@ -3,6 +3,7 @@
 
 mod block;
 mod elementwise;
+mod fuse;
 mod modulo;
 mod operation;
 mod plan;

@@ -8,20 +8,26 @@ use crate::number::{self, Integer, Value};
 use crate::program::{Binary, Comparison, Instruction, Program, Unary};
 use crate::variables::Variables;
 use smallvec::SmallVec;
+use std::iter;
 
 type Stack = SmallVec<[Value; 8]>;
 
 pub(crate) fn run(program: &Program, variables: &Variables, budget: &mut Budget) -> Result<Value, Error> {
+    // Jumps only lead forwards, so that no instruction is run twice.
+    budget.spend((program.code.len() as u64).saturating_mul(limits::FUEL_PER_INSTRUCTION))?;
+    if let [Instruction::Integer(value)] = program.code.as_slice() {
+        // All of it was computed while parsing.
+        return Ok(Value::Int(Integer::from(*value)));
+    }
     let mut stack = Stack::new();
     let mut counter = 0_usize;
     while let Some(instruction) = program.code.get(counter) {
         counter = counter.wrapping_add(1);
-        budget.spend(limits::FUEL_PER_INSTRUCTION)?;
         let jump = match *instruction {
-            Instruction::Integer(value) => push(&mut stack, Value::Int(Integer::from(value))),
-            Instruction::Float(value) => push(&mut stack, Value::Float(value)),
-            Instruction::Boolean(value) => push(&mut stack, Value::Bool(value)),
-            Instruction::Imaginary(value) => push(&mut stack, Value::Complex(0.0, value)),
+            Instruction::Integer(value) => push(&mut stack, || Value::Int(Integer::from(value))),
+            Instruction::Float(value) => push(&mut stack, || Value::Float(value)),
+            Instruction::Boolean(value) => push(&mut stack, || Value::Bool(value)),
+            Instruction::Imaginary(value) => push(&mut stack, || Value::Complex(0.0, value)),
             Instruction::Binary { operator, at } => {
                 binary(&mut stack, operator, budget).map_err(|error| error.at(at))?
             }
@@ -38,15 +44,15 @@ pub(crate) fn run(program: &Program, variables: &Variables, budget: &mut Budget)
             Instruction::Compare { operator, at } => {
                 let (holds, right) = compare(&mut stack, operator, budget).map_err(|error| error.at(at))?;
                 release(&right, budget);
-                push(&mut stack, Value::Bool(holds))
+                push(&mut stack, || Value::Bool(holds))
             }
             Instruction::CompareChain { operator, at, jump } => {
                 let (holds, right) = compare(&mut stack, operator, budget).map_err(|error| error.at(at))?;
                 if holds {
-                    push(&mut stack, right)
+                    push(&mut stack, || right)
                 } else {
                     release(&right, budget);
-                    push(&mut stack, Value::Bool(false));
+                    push(&mut stack, || Value::Bool(false));
                     jump
                 }
             }
@@ -63,7 +69,7 @@ pub(crate) fn run(program: &Program, variables: &Variables, budget: &mut Budget)
             Instruction::Not => {
                 let value = pop(&mut stack)?;
                 release(&value, budget);
-                push(&mut stack, Value::Bool(!value.is_true()))
+                push(&mut stack, || Value::Bool(!value.is_true()))
             }
             Instruction::JumpIfFalseOrPop(jump) => keep_or_jump(&mut stack, false, jump, budget)?,
             Instruction::JumpIfTrueOrPop(jump) => keep_or_jump(&mut stack, true, jump, budget)?,
@@ -75,11 +81,11 @@ pub(crate) fn run(program: &Program, variables: &Variables, budget: &mut Budget)
             Instruction::Jump(jump) => jump,
             Instruction::List(count) => {
                 let items = take(&mut stack, count, budget)?;
-                push(&mut stack, Value::List(items))
+                push(&mut stack, || Value::List(items))
             }
             Instruction::Tuple(count) => {
                 let items = take(&mut stack, count, budget)?;
-                push(&mut stack, Value::Tuple(items))
+                push(&mut stack, || Value::Tuple(items))
             }
             Instruction::Call { function, count, keywords, at } => {
                 let names = program.keywords(keywords);
@@ -89,23 +95,23 @@ pub(crate) fn run(program: &Program, variables: &Variables, budget: &mut Budget)
         counter = counter.wrapping_add(jump as usize);
     }
     // Made anew where that is cheap: to move a value that was just written, as a whole, stalls the processor.
-    match stack.last() {
-        Some(Value::Float(value)) => return Ok(Value::Float(*value)),
-        Some(Value::Int(value)) => {
-            if let Some(value) = value.to_i64() {
-                return Ok(Value::Int(Integer::from(value)));
-            }
-        }
-        _ => {}
+    let small = match stack.last() {
+        Some(Value::Float(value)) => Some(Value::Float(*value)),
+        Some(Value::Int(value)) => value.to_i64().map(|value| Value::Int(Integer::from(value))),
+        _ => None,
+    };
+    if let Some(small) = small {
+        return Ok(small);
     }
     let result = pop(&mut stack)?;
     result.charge_for_text(budget)?;
     Ok(result)
 }
 
-#[inline]
-fn push(stack: &mut Stack, value: Value) -> u32 {
-    stack.push(value);
+/// Makes the value in its place: to move one that was just written, as a whole, stalls the processor.
+#[inline(never)]
+fn push(stack: &mut Stack, make: impl FnOnce() -> Value) -> u32 {
+    stack.extend(iter::once_with(make));
     0
 }
 
@@ -156,13 +162,9 @@ fn keep_or_jump(stack: &mut Stack, jump_on: bool, jump: u32, budget: &mut Budget
 fn is_done_in_place(left: &mut Value, operator: Binary, right: i64) -> bool {
     match left {
         Value::Int(left) => {
-            let result = left.to_i64().and_then(|left| match operator {
-                Binary::Add => left.checked_add(right),
-                Binary::Subtract => left.checked_sub(right),
-                Binary::Multiply => left.checked_mul(right),
-                _ => None,
-            });
-            let Some(result) = result else { return false };
+            let Some(result) = left.to_i64().and_then(|left| operator.of_small(left, right)) else {
+                return false;
+            };
             *left = Integer::from(result);
         }
         Value::Float(left) => match operator {
@@ -184,13 +186,9 @@ fn binary(stack: &mut Stack, operator: Binary, budget: &mut Budget) -> Result<u3
     };
     let fast = match (&*left, &*right) {
         (Value::Int(left), Value::Int(right)) => match (left.to_i64(), right.to_i64()) {
-            (Some(left), Some(right)) => match operator {
-                Binary::Add => left.checked_add(right),
-                Binary::Subtract => left.checked_sub(right),
-                Binary::Multiply => left.checked_mul(right),
-                _ => None,
+            (Some(left), Some(right)) => {
+                operator.of_small(left, right).map(|value| Value::Int(Integer::from(value)))
             }
-            .map(|value| Value::Int(Integer::from(value))),
             _ => None,
         },
         (Value::Float(left), Value::Float(right)) => match operator {

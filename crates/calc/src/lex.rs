@@ -111,30 +111,36 @@ impl<'a> Lexer<'a> {
         self.text.get(start..self.position).unwrap_or_default()
     }
 
-    fn here(&self) -> u32 {
-        u32::try_from(self.position).unwrap_or(u32::MAX)
-    }
-
+    #[cold]
     fn fail<T>(&self) -> Result<T, Error> {
-        Err(Error::syntax().at(self.here()))
+        Err(Error::syntax().at(offset(self.position)))
     }
 
-    /// Goes to the next token.
-    #[inline]
+    /// Goes to the next token. The position is read and written once: each time costs what several instructions do.
     pub(crate) fn next(&mut self) -> Result<(), Error> {
-        if self.peek() == Some(b' ') {
-            self.advance(1);
+        let bytes = self.text.as_bytes();
+        let mut at = self.position;
+        if bytes.get(at) == Some(&b' ') {
+            at = at.wrapping_add(1);
         }
-        self.at = self.here();
-        self.token()
+        self.at = offset(at);
+        match bytes.get(at) {
+            Some(byte) => self.token(at, *byte),
+            None => self.take(at, 0, Token::End),
+        }
     }
 
     /// What is neither one space nor a token.
     #[cold]
-    fn token_behind_space(&mut self) -> Result<(), Error> {
+    #[inline(never)]
+    fn token_behind_space(&mut self, at: usize) -> Result<(), Error> {
+        self.position = at;
         self.skip_space()?;
-        self.at = self.here();
-        if self.peek().is_none() { self.take(0, Token::End) } else { self.token() }
+        self.at = offset(self.position);
+        match self.peek() {
+            Some(byte) => self.token(self.position, byte),
+            None => self.take(self.position, 0, Token::End),
+        }
     }
 
     fn skip_space(&mut self) -> Result<(), Error> {
@@ -234,57 +240,55 @@ impl<'a> Lexer<'a> {
     }
 
     #[inline]
-    fn token(&mut self) -> Result<(), Error> {
-        let Some(byte) = self.peek() else {
-            return self.take(0, Token::End);
-        };
-        let next = self.peek_at(1);
+    fn token(&mut self, at: usize, byte: u8) -> Result<(), Error> {
+        let next = self.text.as_bytes().get(at.wrapping_add(1)).copied();
         match byte {
-            b' ' | b'\t' | 0x0c | b'#' | b'\n' | b'\r' | b'\\' => self.token_behind_space(),
-            b'0'..=b'9' => self.number(),
-            b'.' if next.is_some_and(|next| next.is_ascii_digit()) => self.number(),
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' => self.word(),
-            b'(' => self.take(1, Token::Open),
-            b')' => self.take(1, Token::Close),
-            b'[' => self.take(1, Token::OpenBracket),
-            b']' => self.take(1, Token::CloseBracket),
-            b',' => self.take(1, Token::Comma),
-            b'.' => self.take(1, Token::Dot),
-            b'~' => self.take(1, Token::Tilde),
-            b'+' => self.take(1, Token::Operator(Binary::Add)),
-            b'-' => self.take(1, Token::Operator(Binary::Subtract)),
-            b'*' if next == Some(b'*') => self.take(2, Token::Operator(Binary::Power)),
-            b'*' => self.take(1, Token::Operator(Binary::Multiply)),
-            b'/' if next == Some(b'/') => self.take(2, Token::Operator(Binary::FloorDivide)),
-            b'/' => self.take(1, Token::Operator(Binary::Divide)),
-            b'%' => self.take(1, Token::Operator(Binary::Modulo)),
-            b'&' => self.take(1, Token::Operator(Binary::And)),
-            b'|' => self.take(1, Token::Operator(Binary::Or)),
-            b'^' => self.take(1, Token::Operator(Binary::Xor)),
-            b'<' if next == Some(b'<') => self.take(2, Token::Operator(Binary::ShiftLeft)),
-            b'<' if next == Some(b'=') => self.take(2, Token::Comparison(Comparison::LessOrEqual)),
-            b'<' => self.take(1, Token::Comparison(Comparison::Less)),
-            b'>' if next == Some(b'>') => self.take(2, Token::Operator(Binary::ShiftRight)),
-            b'>' if next == Some(b'=') => self.take(2, Token::Comparison(Comparison::GreaterOrEqual)),
-            b'>' => self.take(1, Token::Comparison(Comparison::Greater)),
-            b'=' if next == Some(b'=') => self.take(2, Token::Comparison(Comparison::Equal)),
-            b'=' => self.take(1, Token::Assign),
-            b'!' if next == Some(b'=') => self.take(2, Token::Comparison(Comparison::NotEqual)),
-            _ => self.fail(),
+            b' ' | b'\t' | 0x0c | b'#' | b'\n' | b'\r' | b'\\' => self.token_behind_space(at),
+            b'0'..=b'9' => self.number(at),
+            b'.' if next.is_some_and(|next| next.is_ascii_digit()) => self.long_number(at),
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => self.word(at),
+            b'(' => self.take(at, 1, Token::Open),
+            b')' => self.take(at, 1, Token::Close),
+            b'[' => self.take(at, 1, Token::OpenBracket),
+            b']' => self.take(at, 1, Token::CloseBracket),
+            b',' => self.take(at, 1, Token::Comma),
+            b'.' => self.take(at, 1, Token::Dot),
+            b'~' => self.take(at, 1, Token::Tilde),
+            b'+' => self.take(at, 1, Token::Operator(Binary::Add)),
+            b'-' => self.take(at, 1, Token::Operator(Binary::Subtract)),
+            b'*' if next == Some(b'*') => self.take(at, 2, Token::Operator(Binary::Power)),
+            b'*' => self.take(at, 1, Token::Operator(Binary::Multiply)),
+            b'/' if next == Some(b'/') => self.take(at, 2, Token::Operator(Binary::FloorDivide)),
+            b'/' => self.take(at, 1, Token::Operator(Binary::Divide)),
+            b'%' => self.take(at, 1, Token::Operator(Binary::Modulo)),
+            b'&' => self.take(at, 1, Token::Operator(Binary::And)),
+            b'|' => self.take(at, 1, Token::Operator(Binary::Or)),
+            b'^' => self.take(at, 1, Token::Operator(Binary::Xor)),
+            b'<' if next == Some(b'<') => self.take(at, 2, Token::Operator(Binary::ShiftLeft)),
+            b'<' if next == Some(b'=') => self.take(at, 2, Token::Comparison(Comparison::LessOrEqual)),
+            b'<' => self.take(at, 1, Token::Comparison(Comparison::Less)),
+            b'>' if next == Some(b'>') => self.take(at, 2, Token::Operator(Binary::ShiftRight)),
+            b'>' if next == Some(b'=') => self.take(at, 2, Token::Comparison(Comparison::GreaterOrEqual)),
+            b'>' => self.take(at, 1, Token::Comparison(Comparison::Greater)),
+            b'=' if next == Some(b'=') => self.take(at, 2, Token::Comparison(Comparison::Equal)),
+            b'=' => self.take(at, 1, Token::Assign),
+            b'!' if next == Some(b'=') => self.take(at, 2, Token::Comparison(Comparison::NotEqual)),
+            _ => Err(Error::syntax()),
         }
     }
 
     /// Sets the token in place; to return it through a `Result` costs several times as much.
     #[inline(always)]
     #[allow(clippy::inline_always, clippy::unnecessary_wraps)]
-    fn take(&mut self, length: usize, token: Token<'a>) -> Result<(), Error> {
-        self.advance(length);
+    fn take(&mut self, at: usize, length: usize, token: Token<'a>) -> Result<(), Error> {
+        self.position = at.wrapping_add(length);
         self.token = token;
         Ok(())
     }
 
-    fn word(&mut self) -> Result<(), Error> {
-        let start = self.position;
+    #[inline(never)]
+    fn word(&mut self, start: usize) -> Result<(), Error> {
+        self.position = start;
         while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             self.advance(1);
         }
@@ -307,31 +311,31 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    #[inline]
-    fn number(&mut self) -> Result<(), Error> {
-        let rest = self.text.as_bytes().get(self.position..).unwrap_or_default();
+    /// Takes an integer of few plain digits; what else starts like a number is read from its start again.
+    #[inline(never)]
+    fn number(&mut self, at: usize) -> Result<(), Error> {
+        let rest = self.text.as_bytes().get(at..).unwrap_or_default();
         let mut value: i64 = 0;
         let mut length = 0_usize;
         for byte in rest {
             let digit = byte.wrapping_sub(b'0');
             if digit > 9 {
+                if byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.' | 0x80..) {
+                    return self.long_number(at);
+                }
                 break;
             }
             value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
             length = length.wrapping_add(1);
         }
-        let is_plain = match rest.get(length) {
-            None => true,
-            Some(byte) => !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | 0x80..)),
-        };
-        let has_leading_zero = length > 1 && rest.first() == Some(&b'0');
-        if is_plain && !has_leading_zero && length > 0 && length <= MOST_PLAIN_DIGITS {
-            return self.take(length, Token::Integer(value));
+        if length > 1 && (length > MOST_PLAIN_DIGITS || rest.first() == Some(&b'0')) {
+            return self.long_number(at);
         }
-        self.long_number(self.position)
+        self.take(at, length, Token::Integer(value))
     }
 
     /// A number that is more than a few plain digits.
+    #[inline(never)]
     fn long_number(&mut self, start: usize) -> Result<(), Error> {
         self.position = start;
         let prefix = self.peek_at(1).map(|byte| byte.to_ascii_lowercase());
@@ -369,17 +373,17 @@ impl<'a> Lexer<'a> {
         if matches!(self.peek(), Some(b'j' | b'J')) {
             self.advance(1);
             self.end_of_number()?;
-            return self.take(0, Token::Imaginary(parse_float(text)));
+            return self.take(self.position, 0, Token::Imaginary(parse_float(text)));
         }
         self.end_of_number()?;
         if is_float {
-            return self.take(0, Token::Float(parse_float(text)));
+            return self.take(self.position, 0, Token::Float(parse_float(text)));
         }
         if text.starts_with('0') && text.bytes().any(|byte| !matches!(byte, b'0' | b'_')) {
             self.position = start;
             return self.fail();
         }
-        self.take(0, Token::Digits { digits: text, radix: 10 })
+        self.take(self.position, 0, Token::Digits { digits: text, radix: 10 })
     }
 
     fn radix_number(&mut self, radix: u32) -> Result<(), Error> {
@@ -405,7 +409,7 @@ impl<'a> Lexer<'a> {
             return self.fail();
         }
         self.end_of_number()?;
-        self.take(0, Token::Digits { digits, radix })
+        self.take(self.position, 0, Token::Digits { digits, radix })
     }
 
     /// Digits with single underscores between them; none at all before a fraction such as `.5`.
@@ -439,6 +443,10 @@ impl<'a> Lexer<'a> {
         let keywords: [&[u8]; 8] = [b"and", b"else", b"for", b"if", b"in", b"is", b"or", b"not"];
         if keywords.iter().any(|keyword| rest.starts_with(keyword)) { Ok(()) } else { self.fail() }
     }
+}
+
+fn offset(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
 }
 
 /// The text has been checked by the lexer, so it always parses.

@@ -50,5 +50,5 @@ pub const SMALL_FUEL: u64 = 50_000;
 /// The fuel charged for each byte of text, which pays for lexing and parsing.
 pub const FUEL_PER_BYTE: u64 = 8;
 
-/// The fuel charged for each instruction that is run.
+/// The fuel charged for each instruction of a program before it is run, whether or not a jump leaves it out.
 pub const FUEL_PER_INSTRUCTION: u64 = 16;

@@ -1,7 +1,9 @@
 //! Turns tokens into a program by operator precedence, with a stack of its own instead of recursion, so that no
-//! text can exhaust the thread's stack. It computes nothing. Lists and tuples are refused except as arguments.
+//! text can exhaust the thread's stack. It computes nothing but sums, differences and products of small integer
+//! literals, which cannot fail. Lists and tuples are refused except as arguments.
 
 mod pending;
+mod stack;
 
 use crate::budget::Budget;
 use crate::columns::Columns;
@@ -13,7 +15,7 @@ use crate::number::{Integer, Value};
 use crate::program::{Binary, Comparison, Instruction, KeywordNames, Program, Unary};
 use crate::variables::Variables;
 use pending::{Call, Level, Paren, Pending, level_of, within_items};
-use smallvec::SmallVec;
+use stack::Stack;
 
 /// The names that an expression may use besides those of the language.
 #[derive(Clone, Copy)]
@@ -35,13 +37,15 @@ impl Names<'_> {
 struct Parser<'a> {
     lexer: Lexer<'a>,
     program: &'a mut Program,
-    pending: SmallVec<[Pending; 8]>,
+    pending: Stack<Pending, 8>,
     depth: usize,
     /// The place to which a jump led last; code never grows shorter, so an earlier one does not matter.
     landing: usize,
     names: Names<'a>,
     /// A name that starts with an underscore is refused even where it would never be evaluated.
     first_private_name: Option<u32>,
+    /// The keywords that no function has, each with the number of its call and its place.
+    unknown_keywords: Vec<(u32, &'a str, u32)>,
 }
 
 /// Parses into an empty program, which the caller keeps where it is: it is large.
@@ -59,20 +63,35 @@ pub(crate) fn parse(
     let mut parser = Parser {
         lexer: Lexer::new(text),
         program,
-        pending: SmallVec::new(),
+        pending: Stack::new(Pending::Not),
         depth: 0,
         landing: 0,
         names,
         first_private_name: None,
+        unknown_keywords: Vec::new(),
     };
     match parser.expression(budget) {
         Ok(()) => {}
         Err(error) => return Err(error.at(parser.lexer.at).in_text(text)),
     }
+    if !parser.unknown_keywords.is_empty() {
+        check_repetition(&mut parser.unknown_keywords).map_err(|error| error.in_text(text))?;
+    }
     match parser.first_private_name {
         Some(at) => Err(Error::name().at(at).in_text(text)),
         None => Ok(()),
     }
+}
+
+/// Refuses a keyword that is repeated in its call, even where no function has it. They are sorted, because there may be
+/// very many of them.
+fn check_repetition(keywords: &mut [(u32, &str, u32)]) -> Result<(), Error> {
+    keywords.sort_unstable();
+    let repeated = keywords.windows(2).filter_map(|pair| match pair {
+        [(call, word, _), (next_call, next_word, at)] if call == next_call && word == next_word => Some(*at),
+        _ => None,
+    });
+    repeated.min().map_or(Ok(()), |at| Err(Error::syntax().at(at)))
 }
 
 impl<'a> Parser<'a> {
@@ -95,7 +114,7 @@ impl<'a> Parser<'a> {
     #[allow(clippy::inline_always)]
     fn push(&mut self, pending: Pending) -> Result<(), Error> {
         if pending.is_nesting() {
-            self.depth = self.depth.saturating_add(1);
+            self.depth = self.depth.wrapping_add(1);
             if self.depth > limits::DEPTH {
                 return Err(match pending {
                     Pending::Paren { .. } | Pending::List { .. } | Pending::Call(_) => Error::syntax(),
@@ -111,7 +130,7 @@ impl<'a> Parser<'a> {
     fn pop(&mut self) -> Option<Pending> {
         let pending = self.pending.pop()?;
         if pending.is_nesting() {
-            self.depth = self.depth.saturating_sub(1);
+            self.depth = self.depth.wrapping_sub(1);
         }
         Some(pending)
     }
@@ -187,9 +206,11 @@ impl<'a> Parser<'a> {
         }
     }
 
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     fn open(&mut self, pending: Pending) -> Result<(), Error> {
         self.push(pending)?;
-        self.lexer.brackets = self.lexer.brackets.saturating_add(1);
+        self.lexer.brackets = self.lexer.brackets.wrapping_add(1);
         Ok(())
     }
 
@@ -268,7 +289,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `name=` is only right at the start of an argument.
-    fn keyword(&mut self, word: &str) -> Result<(), Error> {
+    fn keyword(&mut self, word: &'a str) -> Result<(), Error> {
         let name = functions::keyword(word);
         let Some(Pending::Call(call)) = self.pending.last_mut() else {
             return Err(Error::syntax());
@@ -281,7 +302,11 @@ impl<'a> Parser<'a> {
         let Some(names) = self.program.keywords_mut(call.keywords) else {
             return Err(Error::syntax());
         };
-        let is_repeated = name != functions::UNKNOWN_KEYWORD && names.contains(&name);
+        let is_unknown = name == functions::UNKNOWN_KEYWORD;
+        if is_unknown {
+            self.unknown_keywords.push((call.keywords, word, self.lexer.at));
+        }
+        let is_repeated = !is_unknown && names.contains(&name);
         if is_repeated || matches!(word, "True" | "False" | "None") {
             return Err(Error::syntax());
         }
@@ -317,7 +342,7 @@ impl<'a> Parser<'a> {
 
     fn close_bracket(&mut self) -> Result<(), Error> {
         self.pop();
-        self.lexer.brackets = self.lexer.brackets.saturating_sub(1);
+        self.lexer.brackets = self.lexer.brackets.wrapping_sub(1);
         self.advance()
     }
 
@@ -543,17 +568,26 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Takes a literal right operand into the instruction, unless a jump leads to just behind that.
+    /// Computes what two small literals give, or takes a literal right operand into the instruction, unless a jump
+    /// leads to just behind an operand.
     #[inline]
     fn binary(&mut self, operator: Binary, at: u32) {
-        let is_landing = self.landing == self.code_length();
-        match self.program.code.last_mut() {
-            Some(last @ Instruction::Integer(_)) if !is_landing => {
+        let code = &mut self.program.code;
+        let behind_landing = code.len().saturating_sub(self.landing);
+        match code.as_mut_slice() {
+            [.., Instruction::Integer(left), Instruction::Integer(right)]
+                if behind_landing > 1
+                    && let Some(value) = operator.of_small(*left, *right) =>
+            {
+                *left = value;
+                code.truncate(code.len().saturating_sub(1));
+            }
+            [.., last @ Instruction::Integer(_)] if behind_landing > 0 => {
                 if let Instruction::Integer(value) = *last {
                     *last = Instruction::BinaryInteger { operator, at, value };
                 }
             }
-            _ => self.emit(Instruction::Binary { operator, at }),
+            _ => code.push(Instruction::Binary { operator, at }),
         }
     }
 

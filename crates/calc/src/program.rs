@@ -102,6 +102,17 @@ impl Unary {
 }
 
 impl Binary {
+    /// The common operators on small integers; nothing where the result may not be small.
+    #[inline]
+    pub(crate) fn of_small(self, left: i64, right: i64) -> Option<i64> {
+        match self {
+            Self::Add => left.checked_add(right),
+            Self::Subtract => left.checked_sub(right),
+            Self::Multiply => left.checked_mul(right),
+            _ => None,
+        }
+    }
+
     /// As Python's messages spell the operator.
     pub(crate) fn symbol(self) -> &'static str {
         match self {

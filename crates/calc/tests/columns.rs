@@ -134,6 +134,41 @@ fn operators_are_those_of_numpy() {
     check("x * (y + 1) - (x - y) / (x * x + 1)", |x, y| x * (y + 1.0) - (x - y) / (x * x + 1.0));
 }
 
+/// Two operations may share a pass over the rows, but each rounds by itself.
+#[test]
+fn operations_in_one_pass_round_each() {
+    type Operator = (&'static str, fn(f64, f64) -> f64);
+    const OPERATORS: [Operator; 4] =
+        [("+", |a, b| a + b), ("-", |a, b| a - b), ("*", |a, b| a * b), ("/", |a, b| a / b)];
+    type Operand = (&'static str, fn(f64, f64) -> f64);
+    const OPERANDS: [Operand; 4] =
+        [("x", |x, _| x), ("y", |_, y| y), ("half", |_, _| 0.5), ("0.1", |_, _| 0.1)];
+    for (inner, inner_of) in OPERATORS {
+        for (outer, outer_of) in OPERATORS {
+            for (a, a_of) in OPERANDS {
+                for (b, b_of) in OPERANDS {
+                    for (c, c_of) in OPERANDS {
+                        if ![a, b, c].contains(&"x") {
+                            continue;
+                        }
+                        check(&format!("({a} {inner} {b}) {outer} {c}"), |x, y| {
+                            outer_of(inner_of(a_of(x, y), b_of(x, y)), c_of(x, y))
+                        });
+                        check(&format!("{c} {outer} ({a} {inner} {b})"), |x, y| {
+                            outer_of(c_of(x, y), inner_of(a_of(x, y), b_of(x, y)))
+                        });
+                    }
+                }
+            }
+        }
+    }
+    check("x * y + x * y * (x - y) - (y - x * 0.1)", |x, y| x * y + x * y * (x - y) - (y - x * 0.1));
+    check("(x * y) ** 2 + 1", |x, y| (x * y) * (x * y) + 1.0);
+    check("(x + y and x * y) + 2", |x, y| if x + y == 0.0 { x + y + 2.0 } else { x * y + 2.0 });
+    check("x + 1 < y * 2 < x * y - 3", |x, y| truth(x + 1.0 < y * 2.0 && y * 2.0 < x * y - 3.0));
+    check("pow(x + 1, (y * 2) ** 0)", |x, _| x + 1.0);
+}
+
 #[test]
 fn powers_with_a_short_cut_are_those_of_numpy() {
     check("x ** 2", |x, _| x * x);

@@ -13,9 +13,15 @@
 use calc::{Budget, ErrorKind, Variables, evaluate};
 use std::time::{Duration, Instant};
 
-/// An optimised build stays under 50 ms; one without optimisation is many times slower.
-const MOST_TIME: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1_500 } else { 50 });
+/// The tests are optimised, too: the workspace's profiles see to that.
+const MOST_TIME: Duration = Duration::from_millis(50);
 const MOST_GROWTH_KIB: u64 = 32 * 1024;
+
+/// The time that this thread had a processor, which nothing else on the machine lengthens.
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("a kernel with schedstat");
+    Duration::from_nanos(text.split_whitespace().next().unwrap().parse().unwrap())
+}
 
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -84,6 +90,17 @@ fn hostile() -> Vec<String> {
         "eval(1)",
         "open(1)",
         "max.__call__(1, 2)",
+        "cos.constructor('return 1')()",
+        "{}.constructor.constructor('return 1')()",
+        "'{0.__class__}'.format(1)",
+        "x := 1",
+        "import('fs')",
+        "170!",
+        "171!",
+        "gamma(171) + float(factorial(170))",
+        "float(factorial(171))",
+        "(-8)^(1/3)",
+        "10^10^10",
         "\0",
         "1 + \u{0}",
         "(((((",
@@ -93,6 +110,8 @@ fn hostile() -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
+    let keywords: Vec<String> = (0..8_000).rev().map(|number| format!("a{number}=1")).collect();
+    texts.push(format!("max({})", keywords.join(",")));
     for part in [
         "(",
         "[",
@@ -105,6 +124,7 @@ fn hostile() -> Vec<String> {
         "1**",
         "2**",
         "1 if 1 else ",
+        "a?b:",
         "max(",
         "max([",
         "abs(-",
@@ -160,12 +180,12 @@ fn hostile_texts_are_answered_at_once_and_in_little_memory() {
     let before = resident_kib();
     for text in &texts {
         let shown: String = text.chars().take(60).collect();
-        let start = Instant::now();
+        let start = processor_time();
         if let Ok(value) = evaluate(text, &Variables::new(), &mut Budget::full()) {
             let _ = value.write_json(&mut String::new());
             let _ = value.write_strict(&mut String::new());
         }
-        let time = start.elapsed();
+        let time = processor_time().saturating_sub(start);
         assert!(time < MOST_TIME, "{shown}: {time:?}");
         if std::env::var_os("BIDDEN_SHOW_TIMES").is_some() && time > Duration::from_millis(5) {
             println!("{time:?} {shown}");

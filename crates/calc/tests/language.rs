@@ -95,6 +95,25 @@ fn arithmetic() {
 }
 
 #[test]
+fn literals_behind_a_jump_are_computed_in_their_turn() {
+    check("(1 if 0 else 2) + 3", "5");
+    check("(1 if 2 else 2) + 3", "4");
+    check("2 * (1 if 0 else 2 + 3) - 4", "6");
+    check("(4 and 5) * 3", "15");
+    check("(0 or 5) * 3", "15");
+    check("(7 or 5) * 3", "21");
+    check("7 or 5 * 3", "7");
+    check("0 or 5 * 3 - 1", "14");
+    check("(0 < 5 < 3) + 2 + 3", "5");
+    check("1 < 2 + 3 < 3 * 4", "true");
+    check("2 + 3 if 1 - 1 else 4 * 5", "20");
+    check("max(1 + 2, 3 * (2 - 4), 1 if 0 else 2)", "3");
+    check("9223372036854775807 + 1", "9223372036854775808");
+    check("-9223372036854775807 - 2 * 4611686018427387904", "-18446744073709551615");
+    check("3037000500 * 3037000500", "9223372037000250000");
+}
+
+#[test]
 fn comparison_and_choice() {
     check("1 < 2 < 3", "true");
     check("1 < 3 < 2", "false");
@@ -292,6 +311,13 @@ fn errors_are_those_of_python() {
     check_error("1 or __import__", "NameError: Invalid variable name in expression");
     assert_eq!(value("1 + 2 / 0").unwrap_err().column(), Some(7));
     assert_eq!(value("#é\n1 + 2 / 0").unwrap_err().column(), Some(10));
+}
+
+#[test]
+fn a_keyword_that_no_function_has_may_not_be_repeated() {
+    check_syntax("1 or max(2, x=1, y=2, x=3)", 24);
+    check_syntax("f(x=1, x=1)", 9);
+    check("1 or max(2, x=max(x=1), y=max(x=1, y=2))", "1");
 }
 
 #[test]

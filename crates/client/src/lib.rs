@@ -18,7 +18,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use transport::{Connection, Lost, Received};
 
-pub use transport::ConnectError;
+pub use transport::{
+    CertificateError, CertificatePaths, ConnectError, KeyPair, Security, read_key_pair, read_public_key,
+    write_certificates,
+};
+pub use wire::PublicKey;
 pub use wire::limits::{MAX_COLUMN_BYTES, MAX_REQUEST_BYTES, MAX_TIMEOUT};
 pub use wire::{
     Action, End, ErrorCode, Failure, InvalidReply, Numbers, Output, Reply, Request, RequestId, Variable,
@@ -60,20 +64,24 @@ pub enum NoAnswer {
 }
 
 impl Client {
-    /// Connects to `tcp://HOST:PORT` within [`CONNECT_TIMEOUT`].
+    /// Connects in plain text to a server on this machine, `tcp://127.0.0.1:PORT`, within [`CONNECT_TIMEOUT`].
     ///
     /// # Errors
-    /// A malformed endpoint, or no server there.
+    /// A malformed endpoint, another machine, or no server there.
     pub async fn connect(endpoint: &str) -> Result<Self, ConnectError> {
-        Self::connect_within(endpoint, CONNECT_TIMEOUT).await
+        Self::connect_with(endpoint, &Security::Plain, CONNECT_TIMEOUT).await
     }
 
-    /// Connects within a time of the caller's choice.
+    /// Connects to `tcp://HOST:PORT`, with keys, and within a time of the caller's choice.
     ///
     /// # Errors
-    /// A malformed endpoint, or no server there.
-    pub async fn connect_within(endpoint: &str, within: Duration) -> Result<Self, ConnectError> {
-        Ok(Self { connection: Connection::open(endpoint, within).await? })
+    /// A malformed endpoint, plain text to another machine, no server there in time, or one that refuses the key.
+    pub async fn connect_with(
+        endpoint: &str,
+        security: &Security,
+        within: Duration,
+    ) -> Result<Self, ConnectError> {
+        Ok(Self { connection: Connection::open(endpoint, security, within).await? })
     }
 
     /// Sends a request, and the columns that it names, and waits for its answer: as long as the request's own time limit and a margin, or

@@ -19,6 +19,7 @@ mod capture;
 mod handle;
 mod run;
 
+mod memory;
 mod message;
 mod socket;
 
@@ -43,6 +44,7 @@ pub use confinement::{Capability, Confinement, Exec, Identity, Network, Processe
 pub use handle::{Launcher, LauncherError, StartedKeeper};
 pub use keeper::{examine, keep};
 pub use machine::{Feature, Machine, Privilege};
+pub use memory::return_free_memory;
 pub use outcome::{Captured, End, Outcome, Usage};
 pub use plan::Plan;
 pub use rule::{Check, Input, Rule};

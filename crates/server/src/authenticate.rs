@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use transport::Frame;
+use transport::{Frame, Sender};
 use wire::ErrorCode;
 
 use crate::entry::Entry;
@@ -25,22 +25,26 @@ impl<'f> Authenticated<'f> {
     }
 }
 
-/// Names the sender, or refuses one whose time is over before anything of the frame is read.
+/// Names the sender, or refuses one who is nobody before anything of the frame is read.
 pub(crate) fn authenticate<'f>(
     frame: &'f Frame,
     policy: &Policy,
     now: Timestamp,
     entry: &mut Entry<'f>,
 ) -> Result<Authenticated<'f>, Refusal> {
-    // A plain-text listener accepts connections from this machine alone.
-    let user = Arc::clone(policy.local());
-    entry.user = Some(Arc::clone(&user));
+    let user = match frame.peer.sender() {
+        Sender::Local => policy.local(),
+        Sender::Key(key) => {
+            policy.user_of_key(&key).ok_or_else(|| nobody("no user has this key any more"))?
+        }
+    };
+    entry.user = Some(Arc::clone(user));
     if user.has_expired(now) {
-        return Err(Refusal::closed(
-            ErrorCode::Refused,
-            "nothing is available to you",
-            "the user's time is over (`not_after`)",
-        ));
+        return Err(nobody("the user's time is over (`not_after`)"));
     }
-    Ok(Authenticated { user, frame })
+    Ok(Authenticated { user: Arc::clone(user), frame })
+}
+
+fn nobody(reason: &'static str) -> Refusal {
+    Refusal::closed(ErrorCode::Refused, "nothing is available to you", reason)
 }

@@ -25,7 +25,7 @@ use toml::de::DeTable;
 
 pub use confinement::Demand;
 pub use expectation::{Answer, Expectation};
-pub use installation::Limits;
+pub use installation::{Limits, Listener, Protection};
 pub use problem::Problem;
 
 use crate::limits::MAX_CONFIGURATION_BYTES;
@@ -38,8 +38,8 @@ const KEYS: [&str; 7] = ["server", "listeners", "limits", "commands", "roles", "
 /// A configuration that holds.
 #[derive(Clone, Debug)]
 pub struct Configuration {
-    /// Where to listen, if the file says so.
-    pub listen: Option<String>,
+    /// Where to listen. Empty where the file does not say: then it is up to whoever starts the server.
+    pub listeners: Vec<Listener>,
     /// The log's file, if the file names one.
     pub log: Option<PathBuf>,
     /// What is demanded of the jail, if the file says so.
@@ -101,7 +101,7 @@ impl Configuration {
     /// What a server does without a configuration.
     pub fn builtin() -> Self {
         Self {
-            listen: None,
+            listeners: vec![],
             log: None,
             jail: None,
             limits: Limits::default(),
@@ -159,7 +159,7 @@ impl Configuration {
         let directory = Path::new(source.file).parent().unwrap_or(Path::new(""));
         let log = file.optional("server", |item| installation::server(item, directory))?.flatten();
         let jail = file.optional("server", confinement::demand)?.flatten();
-        let listen = file.optional("listeners", installation::listeners)?.flatten();
+        let listeners = file.optional("listeners", |item| installation::listeners(item, directory))?;
         let limits = file.optional("limits", installation::limits)?.unwrap_or_default();
         let commands =
             file.optional("commands", |item| command::commands(source, item, faults))?.unwrap_or_default();
@@ -172,14 +172,21 @@ impl Configuration {
         if let Some(fault) = faults.pop() {
             return Err(fault);
         }
-        let users = file.optional("users", |item| user::users(source, item, &roles, faults))?;
+        let users = file.optional("users", |item| user::users(source, item, directory, &roles, faults))?;
         let policy = Policy::with_users(commands, users.unwrap_or_default());
         if let Some(fault) = faults.pop() {
             return Err(fault);
         }
         let tests =
             file.optional("tests", |item| expectation::expectations(source, item, &policy, faults))?;
-        Ok(Self { listen, log, jail, limits, policy, tests: tests.unwrap_or_default() })
+        Ok(Self {
+            listeners: listeners.unwrap_or_default(),
+            log,
+            jail,
+            limits,
+            policy,
+            tests: tests.unwrap_or_default(),
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use transport::{Frame, Peer};
+use transport::{Frame, Peer, Sender};
 use wire::RequestId;
 
 use crate::limits::MAX_LOGGED_EXCERPT_BYTES;
@@ -42,8 +42,12 @@ impl<'f> Entry<'f> {
         if let Some(user) = &self.user {
             line.text("user", &user.name);
         }
+        if let Sender::Key(key) = self.peer.sender() {
+            line.word("key", &key);
+            line.text("listener", self.peer.listener());
+        }
         if let Some(address) = self.peer.address() {
-            line.address("peer", address);
+            line.word("peer", &address);
         }
         match self.asked {
             Asked::Shapeless => {}

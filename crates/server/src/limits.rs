@@ -17,6 +17,7 @@ pub const COMPUTATIONS_WAITING: usize = 256;
 /// Bytes of columns, as they came, that are being computed at once or whose result has not left yet. More is answered
 /// `busy`.
 pub const COLUMN_BYTES_AT_ONCE: usize = 256 * 1024 * 1024;
+
 /// The most that `computations_waiting` can be set to.
 pub const MAX_COMPUTATIONS_WAITING: usize = 4096;
 
@@ -61,3 +62,21 @@ pub const QUIET_TIME: Duration = Duration::from_millis(100);
 
 /// At the end of the server: requests that come later than this are not answered any more.
 pub const LAST_CALL: Duration = Duration::from_secs(2);
+
+/// How often memory that is not used any more goes back to the system.
+pub const MEMORY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Bytes of the log from which on it is rotated.
+pub const LOG_BYTES: u64 = 256 * 1024 * 1024;
+
+/// The least that `log_bytes` can be set to.
+pub const MIN_LOG_BYTES: i64 = 64 * 1024;
+
+/// The most that `log_bytes` can be set to.
+pub const MAX_LOG_BYTES: i64 = 1024 * 1024 * 1024 * 1024;
+
+/// The most that `log_files` can be set to.
+pub const MAX_LOG_FILES: i64 = 1_000_000;
+
+/// How often connections are looked for whose user's time is over.
+pub const REVOCATION_INTERVAL: Duration = Duration::from_mins(1);

@@ -2,25 +2,31 @@
 //!
 //! Records are appended to memory and written together, one write(2) for all that wait; what must survive a crash of
 //! the machine before something else happens waits for one fdatasync(2) with all others that do. While the log
-//! cannot be written, nothing is lost from memory and nothing new is taken.
+//! cannot be written, nothing is lost from memory and nothing new is taken. A
+//! file that is full, or that was moved away, is followed by the next, and the chain goes on in it.
 
+mod archive;
 mod escape;
 mod file;
 mod line;
+mod verify;
 
 use std::cell::{Cell, RefCell};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
-use std::sync::Arc;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+pub use archive::{Lines, LogFile, log_files, open_lines};
 pub(crate) use line::Line;
+pub use verify::{Verified, VerifyError, verify};
 
 /// The open log. Lives on one thread.
 pub(crate) struct Log {
-    file: Arc<File>,
+    files: RefCell<Files>,
     state: RefCell<State>,
     broken: Cell<bool>,
     synced: Cell<u64>,
@@ -28,6 +34,26 @@ pub(crate) struct Log {
     sync_ended: Notify,
     /// The disk refused a sync. What it lost then it may not tell again, so this lasts until the next start.
     sync_failed: Cell<bool>,
+}
+
+/// The file that is written, and what is to become of it.
+struct Files {
+    path: PathBuf,
+    current: Arc<File>,
+    bytes: u64,
+    first_sequence: u64,
+    rotation: Rotation,
+    /// Files that are not written any more and perhaps not on the disk yet.
+    unsynced: Vec<Arc<File>>,
+}
+
+/// When a file is followed by the next, and how many are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rotation {
+    /// Bytes of a file from which on it is full.
+    pub(crate) bytes: u64,
+    /// Rotated files that are kept; `None` keeps all.
+    pub(crate) keep: Option<usize>,
 }
 
 /// What the next record builds on.
@@ -67,7 +93,7 @@ pub(crate) struct Unwritable;
 impl Log {
     /// Opens or creates a log and finds the end of its chain. A last line that was cut short by a crash is removed,
     /// and its length returned.
-    pub(crate) fn open(path: &Path) -> Result<(Self, u64), OpenError> {
+    pub(crate) fn open(path: &Path, rotation: Rotation) -> Result<(Self, u64), OpenError> {
         let opened = file::open(path)?;
         let state = State {
             next_sequence: opened.next_sequence,
@@ -75,8 +101,16 @@ impl Log {
             clock: line::Clock::default(),
             unwritten: Vec::new(),
         };
+        let files = Files {
+            path: path.to_owned(),
+            current: Arc::new(opened.file),
+            bytes: opened.bytes,
+            first_sequence: opened.first_sequence,
+            rotation,
+            unsynced: Vec::new(),
+        };
         let log = Self {
-            file: Arc::new(opened.file),
+            files: RefCell::new(files),
             state: RefCell::new(state),
             broken: Cell::new(false),
             synced: Cell::new(0),
@@ -102,16 +136,29 @@ impl Log {
         if self.sync_failed.get() {
             return Err(Unwritable);
         }
+        self.write()?;
+        if self.files.borrow().is_full() {
+            self.rotate();
+            self.write()?;
+        }
+        Ok(Committed(()))
+    }
+
+    fn write(&self) -> Result<(), Unwritable> {
         let mut state = self.state.borrow_mut();
         if state.unwritten.is_empty() {
-            return Ok(Committed(()));
+            return Ok(());
         }
-        match file::write_from_front(&self.file, &mut state.unwritten) {
+        let mut files = self.files.borrow_mut();
+        let unwritten = state.unwritten.len();
+        let result = file::write_from_front(&files.current, &mut state.unwritten);
+        files.bytes = files.bytes.saturating_add(unwritten.saturating_sub(state.unwritten.len()) as u64);
+        match result {
             Ok(()) => {
                 if self.broken.replace(false) {
                     complain("the log can be written again");
                 }
-                Ok(Committed(()))
+                Ok(())
             }
             Err(error) => {
                 if !self.broken.replace(true) {
@@ -120,6 +167,50 @@ impl Log {
                 Err(Unwritable)
             }
         }
+    }
+
+    /// Moves the full file aside and goes on in a new one. Where that fails the old one is written on, until it is full
+    /// once more.
+    fn rotate(&self) {
+        let moved = self.files.borrow().move_aside();
+        match moved {
+            Ok((next, rotated)) => {
+                self.go_on_in(next, &rotated);
+                let (path, rotation) = {
+                    let files = self.files.borrow();
+                    (files.path.clone(), files.rotation)
+                };
+                tokio::task::spawn_blocking(move || tidy(&path, rotation));
+            }
+            Err(error) => {
+                complain(&format!("the log cannot be rotated and grows on: {error}"));
+                self.files.borrow_mut().bytes = 0;
+            }
+        }
+    }
+
+    /// Goes on in a new file where the one before was moved away, as logrotate(8) does before it sends SIGHUP. Nothing
+    /// happens where it was not.
+    pub(crate) fn reopen(&self) {
+        let next = {
+            let files = self.files.borrow();
+            if files.is_in_its_place() {
+                return;
+            }
+            file::open_next(&files.path)
+        };
+        match next {
+            Ok(next) => self.go_on_in(next, Path::new("the file that was moved away")),
+            Err(error) => complain(&format!("the log goes on in the file that was moved away: {error}")),
+        }
+    }
+
+    fn go_on_in(&self, next: File, before: &Path) {
+        self.files.borrow_mut().replace(next, self.state.borrow().next_sequence);
+        self.append(|line| {
+            line.text("event", "log_continued");
+            line.text("after", &before.file_name().unwrap_or_default().to_string_lossy());
+        });
     }
 
     /// Whether the last attempt to write failed.
@@ -145,8 +236,15 @@ impl Log {
         self.commit()?;
         let covered = self.state.borrow().next_sequence;
         let _turn = SyncTurn::take(self);
-        let file = Arc::clone(&self.file);
-        let synced = tokio::task::spawn_blocking(move || file.sync_data()).await;
+        let (unsynced, current) = {
+            let mut files = self.files.borrow_mut();
+            (std::mem::take(&mut files.unsynced), Arc::clone(&files.current))
+        };
+        let synced = tokio::task::spawn_blocking(move || {
+            unsynced.iter().try_for_each(|file| file.sync_all())?;
+            current.sync_data()
+        })
+        .await;
         match synced.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(()) => {
                 self.synced.set(covered);
@@ -161,6 +259,63 @@ impl Log {
                 Err(Unwritable)
             }
         }
+    }
+}
+
+impl Files {
+    fn is_full(&self) -> bool {
+        self.bytes >= self.rotation.bytes
+    }
+
+    /// Whether the file that is written is the one at the log's path.
+    fn is_in_its_place(&self) -> bool {
+        match (self.path.metadata(), self.current.metadata()) {
+            (Ok(there), Ok(ours)) => (there.dev(), there.ino()) == (ours.dev(), ours.ino()),
+            _ => false,
+        }
+    }
+
+    /// Gives the file the name of a rotated one, and returns the file that follows it and that name.
+    fn move_aside(&self) -> Result<(File, PathBuf), OpenError> {
+        let rotated = archive::rotated_name(&self.path, self.first_sequence);
+        let failed = |source| OpenError::Io { path: rotated.display().to_string(), source };
+        if rotated.exists() {
+            return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        }
+        fs::rename(&self.path, &rotated).map_err(failed)?;
+        let next = file::open_next(&self.path).inspect_err(|_| {
+            // Under either name it is found when the log is read.
+            let _ = fs::rename(&rotated, &self.path);
+        })?;
+        Ok((next, rotated))
+    }
+
+    fn replace(&mut self, next: File, first_sequence: u64) {
+        let old = std::mem::replace(&mut self.current, Arc::new(next));
+        self.unsynced.push(old);
+        // The new name has to be on the disk as well.
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        self.unsynced.extend(File::open(directory.unwrap_or(Path::new("."))).map(Arc::new));
+        self.bytes = 0;
+        self.first_sequence = first_sequence;
+    }
+}
+
+/// Compresses the files that are not written any more, and removes the oldest where not all are to be kept.
+pub(crate) fn tidy(path: &Path, rotation: Rotation) {
+    // One at a time: the next one does what this one has not seen yet.
+    static TIDYING: Mutex<()> = Mutex::new(());
+    let _turn = TIDYING.lock().unwrap_or_else(PoisonError::into_inner);
+    let tidied = archive::rotated_files(path).and_then(|files| {
+        for file in files.iter().filter(|file| !archive::is_compressed(&file.path)) {
+            archive::compress(&file.path)?;
+        }
+        let files = archive::rotated_files(path)?;
+        let excess = rotation.keep.map_or(0, |keep| files.len().saturating_sub(keep));
+        files.iter().take(excess).try_for_each(|file| fs::remove_file(&file.path))
+    });
+    if let Err(error) = tidied {
+        complain(&format!("cannot compress or remove old files of the log {}: {error}", path.display()));
     }
 }
 
@@ -189,8 +344,15 @@ impl Drop for SyncTurn<'_> {
 #[cfg(test)]
 mod tests {
     use super::line::push_hex;
-    use super::{Log, OpenError};
+    use super::{Log, OpenError, Rotation, VerifyError, log_files, tidy, verify};
     use sha2::{Digest as _, Sha256};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    /// With files that are never full.
+    fn open(path: &Path) -> Result<(Log, u64), OpenError> {
+        Log::open(path, Rotation { bytes: u64::MAX, keep: None })
+    }
 
     fn append(log: &Log, text: &str) {
         log.append(|line| line.text("event", text));
@@ -216,7 +378,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("server.log");
         for _ in 0..3 {
-            let (log, torn) = Log::open(&path).expect("opened");
+            let (log, torn) = open(&path).expect("opened");
             assert_eq!(torn, 0);
             append(&log, "one\u{1b}[2J\u{202e}");
             append(&log, "two\nlines");
@@ -228,11 +390,11 @@ mod tests {
     fn a_torn_last_line_is_removed() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("server.log");
-        append(&Log::open(&path).expect("opened").0, "whole");
+        append(&open(&path).expect("opened").0, "whole");
         let whole = std::fs::read_to_string(&path).expect("text");
         for torn in [&whole[..1], &whole[..whole.len() - 1]] {
             std::fs::write(&path, format!("{whole}{torn}")).expect("written");
-            let (_, bytes) = Log::open(&path).expect("opened");
+            let (_, bytes) = open(&path).expect("opened");
             assert_eq!(bytes, torn.len() as u64);
             assert_eq!(std::fs::read_to_string(&path).expect("text"), whole);
         }
@@ -243,7 +405,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("server.log");
         std::fs::write(&path, "{\"seq\":1,\"time\":\"2026").expect("written");
-        let (log, bytes) = Log::open(&path).expect("opened");
+        let (log, bytes) = open(&path).expect("opened");
         assert_eq!(bytes, 21);
         append(&log, "whole");
         assert_chained(&std::fs::read_to_string(&path).expect("text"), 1);
@@ -255,7 +417,7 @@ mod tests {
         let path = directory.path().join("server.log");
         for content in ["INFO:root:Received command\n", "{\"seq\":0}\n", "no newline at all"] {
             std::fs::write(&path, content).expect("written");
-            assert!(matches!(Log::open(&path), Err(OpenError::Foreign(_))), "{content}");
+            assert!(matches!(open(&path), Err(OpenError::Foreign(_))), "{content}");
             assert_eq!(std::fs::read_to_string(&path).expect("text"), content);
         }
     }
@@ -264,22 +426,23 @@ mod tests {
     fn two_servers_do_not_share_a_log() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("server.log");
-        let _first = Log::open(&path).expect("opened");
-        assert!(matches!(Log::open(&path), Err(OpenError::InUse(_))));
+        let _first = open(&path).expect("opened");
+        assert!(matches!(open(&path), Err(OpenError::InUse(_))));
     }
 
     #[test]
     fn a_full_disk_loses_nothing_and_is_left_when_there_is_room() {
         // Every write to /dev/full fails with ENOSPC.
         let directory = tempfile::tempdir().expect("a directory");
-        let (mut log, _) = Log::open(&directory.path().join("server.log")).expect("opened");
-        let real =
-            std::mem::replace(&mut log.file, std::fs::File::create("/dev/full").expect("opened").into());
+        let (log, _) = open(&directory.path().join("server.log")).expect("opened");
+        let exchange =
+            |file: Arc<std::fs::File>| std::mem::replace(&mut log.files.borrow_mut().current, file);
+        let real = exchange(std::fs::File::create("/dev/full").expect("opened").into());
         log.append(|line| line.text("event", "one"));
         assert!(log.commit().is_err() && log.is_broken());
         log.append(|line| line.text("event", "two"));
         assert!(log.commit().is_err());
-        log.file = real;
+        exchange(real);
         assert!(log.commit().is_ok() && !log.is_broken());
         assert_chained(&std::fs::read_to_string(directory.path().join("server.log")).expect("text"), 2);
     }
@@ -287,7 +450,7 @@ mod tests {
     #[tokio::test]
     async fn many_share_one_sync_and_all_are_served() {
         let directory = tempfile::tempdir().expect("a directory");
-        let (log, _) = Log::open(&directory.path().join("server.log")).expect("opened");
+        let (log, _) = open(&directory.path().join("server.log")).expect("opened");
         let waits = (0..50).map(|_| async {
             log.append(|line| line.text("event", "started"));
             log.commit_durably().await
@@ -295,5 +458,76 @@ mod tests {
         let results = futures_util::future::join_all(waits).await;
         assert!(results.iter().all(Result::is_ok));
         assert_chained(&std::fs::read_to_string(directory.path().join("server.log")).expect("text"), 50);
+    }
+
+    #[tokio::test]
+    async fn the_chain_goes_on_through_files_that_are_full_moved_away_or_compressed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("server.log");
+        let rotation = Rotation { bytes: 2000, keep: None };
+        let count = |suffix: &str| {
+            let files = log_files(&path).expect("read");
+            files.iter().filter(|file| file.path.to_string_lossy().ends_with(suffix)).count()
+        };
+        for start in 0..3 {
+            let (log, _) = Log::open(&path, rotation).expect("opened");
+            for number in 0..30 {
+                append(&log, &format!("{start} {number}"));
+                log.commit_durably().await.expect("on the disk");
+            }
+            // As logrotate(8) does it.
+            std::fs::rename(&path, directory.path().join(format!("server.log.{start}"))).expect("moved");
+            log.reopen();
+            log.reopen();
+            append(&log, "after");
+            drop(log);
+            tidy(&path, rotation);
+        }
+        assert!(count(".gz") >= 6, "{:?}", log_files(&path));
+        let verified = verify(&path).expect("unbroken");
+        assert_eq!((verified.first, count("")), (1, verified.files));
+        assert!(verified.last >= 3 * 31);
+        // An empty file, as logrotate(8) can create it, is gone on in.
+        std::fs::rename(&path, directory.path().join("server.log.x")).expect("moved");
+        std::fs::write(&path, "").expect("created");
+        append(&open(&path).expect("opened").0, "next");
+        assert_eq!(verify(&path).expect("unbroken").last, verified.last + 1);
+        tidy(&path, Rotation { bytes: 2000, keep: Some(2) });
+        let kept = verify(&path).expect("unbroken");
+        assert_eq!((kept.files, kept.last), (3, verified.last + 1));
+        assert!(kept.first > 1);
+    }
+
+    #[test]
+    fn what_is_altered_removed_or_moved_is_found() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("server.log");
+        let (log, _) = open(&path).expect("opened");
+        for number in 0..5 {
+            append(&log, &number.to_string());
+        }
+        drop(log);
+        let whole = std::fs::read_to_string(&path).expect("text");
+        let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+        let check = |content: String, line: u64, said: &str| {
+            std::fs::write(&path, content).expect("written");
+            match verify(&path) {
+                Err(VerifyError::Broken { line: found, what, .. }) => {
+                    assert_eq!(found, line, "{what}");
+                    assert!(what.contains(said), "{what}");
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        check(whole.replace("\"2\"", "\"9\""), 4, "was not written after the line before it");
+        check([&lines[..1], &lines[2..]].concat().concat(), 2, "record 3 stands where 2 is expected");
+        check([lines[0], lines[2], lines[1]].concat(), 2, "record 3 stands where 2 is expected");
+        check(lines.concat().trim_end().to_owned(), 5, "is cut off");
+        check(format!("{whole}nonsense\n"), 6, "this is no record");
+        check(whole.replacen(&"0".repeat(64), &"1".repeat(64), 1), 1, "the first record names one before it");
+        std::fs::write(&path, lines[1..].concat()).expect("written");
+        assert_eq!(verify(&path).expect("unbroken from there").first, 2);
+        std::fs::write(&path, "").expect("written");
+        assert!(matches!(verify(&path), Err(VerifyError::Empty(_))));
     }
 }

@@ -10,7 +10,7 @@ mod rule;
 mod user;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +23,9 @@ pub(crate) use decide::QUESTIONS;
 pub use decide::{Denied, Permitted};
 pub use rule::{InvalidParameters, Operand, OptionRule, OptionValue};
 pub use user::{Grant, Right, User};
-pub use value::{InvalidPattern, InvalidRoot, Kind, Pattern, Root};
+pub use value::{InvalidPattern, InvalidRoot, Kind, Pattern, Root, is_name};
 
-pub(crate) use value::{is_invisible, is_name};
+pub(crate) use value::is_invisible;
 
 use crate::limits::DEFAULT_TIME_LIMIT;
 
@@ -37,7 +37,7 @@ pub const LOCAL: &str = "local";
 pub struct Policy {
     commands: BTreeMap<String, Command>,
     users: BTreeMap<String, Arc<User>>,
-    keys: BTreeMap<PublicKey, Arc<User>>,
+    keys: HashMap<PublicKey, Arc<User>>,
     local: Arc<User>,
 }
 
@@ -94,7 +94,7 @@ impl Policy {
         given: Vec<(User, Option<PublicKey>)>,
     ) -> Self {
         let mut users = BTreeMap::new();
-        let mut keys = BTreeMap::new();
+        let mut keys = HashMap::new();
         for (user, key) in given {
             let user = Arc::new(user);
             if let Some(key) = key {

@@ -8,11 +8,12 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jail::{Launcher, LauncherError};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use transport::{Frame, ListenError, Listener};
+use transport::limits::REVOKED_LINGER;
+use transport::{Access, FailedHandshake, Frame, ListenError, Listeners};
 
 use crate::config::Limits;
-use crate::limits::{LAST_CALL, QUIET_TIME};
-use crate::log::{Log, OpenError, complain};
+use crate::limits::{LAST_CALL, MEMORY_INTERVAL, QUIET_TIME, REVOCATION_INTERVAL};
+use crate::log::{Log, OpenError, Rotation, complain, tidy};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
 use crate::record::Recorded;
@@ -21,8 +22,8 @@ use crate::service::{Phase, Service};
 /// What a server needs to start.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen, as a ZeroMQ endpoint.
-    pub listen: String,
+    /// Where to listen, as ZeroMQ endpoints, and who may connect there.
+    pub listeners: Vec<(String, Access)>,
     /// The log's file.
     pub log: PathBuf,
     /// What may run, and for whom.
@@ -33,7 +34,7 @@ pub struct Config {
 
 /// A server that is ready to answer.
 pub struct Server {
-    listener: Listener,
+    listeners: Listeners,
     service: Rc<Service>,
 }
 
@@ -58,6 +59,12 @@ impl Reloader {
         // A log that cannot be written has said so, and keeps the record until it can.
         let _ = self.0.log.commit();
         Ok(())
+    }
+
+    /// Goes on in a new log where the old one was moved away.
+    pub fn reopen_log(&self) {
+        self.0.log.reopen();
+        let _ = self.0.log.commit();
     }
 
     /// Notes that a policy was not taken, and why. The one before stays.
@@ -96,30 +103,36 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// Opens the log and the socket. Runs inside a `tokio::task::LocalSet`.
+    /// Opens the log and the sockets. Runs inside a `tokio::task::LocalSet`.
     ///
     /// # Errors
-    /// The log or the socket cannot be had.
+    /// The log or a socket cannot be had.
     pub async fn bind(config: Config, launcher: Launcher) -> Result<Self, StartError> {
-        let (log, torn_bytes) = Log::open(&config.log)?;
-        let listener = Listener::bind_loopback(&config.listen).await?;
-        log.append(|line| {
+        let rotation = Rotation { bytes: config.limits.log_bytes, keep: config.limits.log_files };
+        let (log, torn_bytes) = Log::open(&config.log, rotation)?;
+        // What an earlier server did not come to.
+        tokio::task::spawn_blocking(move || tidy(&config.log, rotation));
+        let service = Rc::new(Service::new(config.policy, config.limits, log, launcher));
+        let listeners = Listeners::bind(config.listeners, service.admission()).await?;
+        service.log.append(|line| {
             line.text("event", "server_started");
             line.text("version", env!("CARGO_PKG_VERSION"));
-            line.text("endpoint", listener.endpoint());
-            let missing = launcher.machine().missing().map(|feature| feature.as_str().to_owned());
+            let endpoints: Vec<_> =
+                listeners.endpoints().map(|(endpoint, access)| format!("{endpoint} {access}")).collect();
+            line.texts("endpoints", &endpoints);
+            let missing = service.launcher.machine().missing().map(|feature| feature.as_str().to_owned());
             line.texts("jail_lacks", &missing.collect::<Vec<_>>());
             if torn_bytes > 0 {
                 line.number("torn_bytes_removed", torn_bytes);
             }
         });
-        log.commit_durably().await.map_err(|_| StartError::FirstRecord)?;
-        Ok(Self { listener, service: Rc::new(Service::new(config.policy, config.limits, log, launcher)) })
+        service.log.commit_durably().await.map_err(|_| StartError::FirstRecord)?;
+        Ok(Self { listeners, service })
     }
 
-    /// Where it listens, with the real port.
-    pub fn endpoint(&self) -> &str {
-        self.listener.endpoint()
+    /// Where it listens, with the real ports, and who may connect there. Never empty.
+    pub fn endpoints(&self) -> impl Iterator<Item = (&str, &Access)> {
+        self.listeners.endpoints()
     }
 
     /// The way to give it another policy while it serves.
@@ -133,36 +146,38 @@ impl Server {
     /// # Errors
     /// The socket failed, or the log could not be written at the end.
     pub async fn serve(self, wanted: watch::Receiver<Phase>) -> Result<(), ServeError> {
-        let Self { listener, service } = self;
+        let Self { listeners, service } = self;
         let answered = tokio::select! {
-            answered = answer_until_drained(&listener, &service, wanted) => answered,
-            () = replace_dead_launchers(&service) => Ok(()),
+            answered = answer_until_drained(&listeners, &service, wanted) => answered,
+            never = return_free_memory() => never,
+            never = dismiss_strangers(&listeners, &service) => never,
+            never = replace_dead_launchers(&service) => never,
         };
         service.log.append(|line| line.text("event", "server_stopped"));
         let written = service.log.commit_durably().await.map_err(|_| ServeError::Log);
-        listener.close().await;
+        listeners.close().await;
         answered.and(written)
     }
 }
 
 /// Says when the launcher dies and starts another. Does not end: without a launcher the server computes on, and answers
 /// commands with what is wrong.
-async fn replace_dead_launchers(service: &Service) {
+async fn replace_dead_launchers<T>(service: &Service) -> T {
     loop {
         service.launcher.died().await;
-        note(service, "launcher_died", None);
+        note_launcher(service, "launcher_died", None);
         complain("the launcher died, and the commands that ran with it; starting another");
         match service.launcher.restart().await {
-            Ok(()) => note(service, "launcher_started", None),
+            Ok(()) => note_launcher(service, "launcher_started", None),
             Err(error) => {
-                note(service, "launcher_missing", Some(&error.to_string()));
+                note_launcher(service, "launcher_missing", Some(&error.to_string()));
                 complain(&format!("no command can be started: {error}"));
             }
         }
     }
 }
 
-fn note(service: &Service, event: &str, reason: Option<&str>) {
+fn note_launcher(service: &Service, event: &str, reason: Option<&str>) {
     service.log.append(|line| {
         line.text("event", event);
         if let Some(reason) = reason {
@@ -175,7 +190,7 @@ fn note(service: &Service, event: &str, reason: Option<&str>) {
 
 /// The server's loop: frames in, recorded replies out, one write to the log between.
 async fn answer_until_drained(
-    listener: &Listener,
+    listeners: &Listeners,
     service: &Service,
     mut wanted: watch::Receiver<Phase>,
 ) -> Result<(), ServeError> {
@@ -187,8 +202,9 @@ async fn answer_until_drained(
     loop {
         if frames.is_empty() {
             tokio::select! {
-                received = listener.receive(&mut frames) => received.map_err(|_| ServeError::Socket)?,
+                received = listeners.receive(&mut frames) => received.map_err(|_| ServeError::Socket)?,
                 Some(ended) = running.next() => recorded.push(ended),
+                failure = listeners.failed_handshake() => note(service, &failure),
                 phase = next_phase(&mut wanted, service.phase(), grace_ends) => {
                     service.enter(phase);
                     grace_ends = Instant::now().checked_add(service.shutdown_grace).unwrap_or(grace_ends);
@@ -210,12 +226,12 @@ async fn answer_until_drained(
                 None => running.push(answering),
             }
         }
-        send(listener, service, &mut recorded);
+        send(listeners, service, &mut recorded);
         if stopping && running.is_empty() {
             // What has arrived by now is answered too, until nothing more comes for a moment.
             let until =
                 *last_call.get_or_insert_with(|| Instant::now().checked_add(LAST_CALL).unwrap_or(grace_ends));
-            let silent = tokio::time::timeout(QUIET_TIME, listener.receive(&mut frames)).await.is_err();
+            let silent = tokio::time::timeout(QUIET_TIME, listeners.receive(&mut frames)).await.is_err();
             if silent || Instant::now() >= until {
                 return Ok(());
             }
@@ -223,16 +239,52 @@ async fn answer_until_drained(
     }
 }
 
+/// What a crowd of connections or a long computation needed is not kept for ever.
+async fn return_free_memory<T>() -> T {
+    loop {
+        tokio::time::sleep(MEMORY_INTERVAL).await;
+        jail::return_free_memory();
+    }
+}
+
+/// Closes the connections of users who were removed, or whose time is over.
+async fn dismiss_strangers<T>(listeners: &Listeners, service: &Service) -> T {
+    loop {
+        let _ = tokio::time::timeout(REVOCATION_INTERVAL, service.policy_replaced()).await;
+        tokio::time::sleep(REVOKED_LINGER).await;
+        listeners.dismiss(service.admission().as_ref()).await;
+    }
+}
+
 /// Writes the log once for all replies that wait, then lets them go.
-fn send(listener: &Listener, service: &Service, recorded: &mut Vec<Recorded>) {
+fn send(listeners: &Listeners, service: &Service, recorded: &mut Vec<Recorded>) {
     let written = service.log.commit();
     for reply in recorded.drain(..) {
         let (return_path, body, attachment) = match &written {
             Ok(committed) => reply.into_reply(committed),
             Err(unwritable) => reply.into_apology(*unwritable),
         };
-        listener.reply(&return_path, body, attachment);
+        listeners.reply(&return_path, body, attachment);
     }
+}
+
+/// What the log says of a handshake that failed; nothing while it cannot be written, so that its memory does not grow.
+fn note(service: &Service, failure: &FailedHandshake) {
+    if service.log.is_broken() {
+        return;
+    }
+    service.log.append(|line| {
+        line.text("event", "handshake_failed");
+        if let Some(key) = failure.key {
+            line.word("key", &key);
+        }
+        line.word("peer", &failure.address);
+        line.text("reason", &failure.reason);
+        line.number("failures", failure.failures);
+        if failure.unreported > 0 {
+            line.number("unreported", failure.unreported);
+        }
+    });
 }
 
 /// Waits for the next phase: the one that is wanted, or the end when the grace for draining is over.

@@ -1,13 +1,14 @@
 //! What every request finds: the policy, the room there is, the log, and the server's will to go on.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jail::Launcher;
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use transport::Admission;
 
 use crate::admit::Gate;
 use crate::config::Limits;
@@ -27,7 +28,9 @@ pub enum Phase {
 
 /// What every request finds.
 pub(crate) struct Service {
-    policy: RefCell<Arc<Policy>>,
+    /// Shared with the thread that decides who may connect.
+    policy: Arc<RwLock<Arc<Policy>>>,
+    replaced: Notify,
     pub(crate) clock: fn() -> Timestamp,
     pub(crate) shutdown_grace: Duration,
     pub(crate) gate: Gate,
@@ -42,7 +45,8 @@ impl Service {
     pub(crate) fn new(policy: Policy, limits: Limits, log: Log, launcher: Launcher) -> Self {
         let started = Timestamp::now().as_millisecond();
         Self {
-            policy: RefCell::new(Arc::new(policy)),
+            policy: Arc::new(RwLock::new(Arc::new(policy))),
+            replaced: Notify::new(),
             clock: Timestamp::now,
             shutdown_grace: limits.shutdown_grace,
             gate: Gate::new(limits),
@@ -56,12 +60,24 @@ impl Service {
 
     /// The policy of one request: it keeps the one that it began with, whatever is loaded meanwhile.
     pub(crate) fn policy(&self) -> Arc<Policy> {
-        Arc::clone(&self.policy.borrow())
+        current(&self.policy)
     }
 
     /// From the next request on.
     pub(crate) fn replace_policy(&self, policy: Policy) {
-        self.policy.replace(Arc::new(policy));
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+        self.replaced.notify_one();
+    }
+
+    /// Completes when another policy holds than when this was last asked.
+    pub(crate) async fn policy_replaced(&self) {
+        self.replaced.notified().await;
+    }
+
+    /// Who may connect: the users of the policy that holds at that moment.
+    pub(crate) fn admission(&self) -> Admission {
+        let (policy, clock) = (Arc::clone(&self.policy), self.clock);
+        Arc::new(move |key| current(&policy).user_of_key(key).is_some_and(|user| !user.has_expired(clock())))
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -94,4 +110,9 @@ impl Service {
             let _ = phase.wait_for(|phase| *phase == Phase::End).await;
         }
     }
+}
+
+/// A policy is replaced in one assignment, so that what a panic elsewhere leaves is whole.
+fn current(policy: &RwLock<Arc<Policy>>) -> Arc<Policy> {
+    Arc::clone(&policy.read().unwrap_or_else(PoisonError::into_inner))
 }

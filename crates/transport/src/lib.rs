@@ -1,4 +1,4 @@
-//! ZeroMQ for bidden: a [`Listener`] for the server, a [`Connection`] for clients, and nothing of the library behind
+//! ZeroMQ for bidden: [`Listeners`] for the server, a [`Connection`] for clients, and nothing of the library behind
 //! them in either signature.
 //!
 //! The one crate that names the ZeroMQ library. Frames come out with who sent them; a reply goes back
@@ -7,11 +7,22 @@
 
 pub mod limits;
 
+mod listeners;
+
 mod backlog;
+mod certificate;
 mod connection;
+mod door;
+mod key;
 mod listener;
 mod peer;
 
-pub use connection::{ConnectError, Connection, Lost, Received};
-pub use listener::{Closed, Frame, ListenError, Listener, ReturnPath};
-pub use peer::Peer;
+pub use certificate::{
+    CertificateError, CertificatePaths, read_key_pair, read_public_key, write_certificates,
+};
+pub use connection::{ConnectError, Connection, Lost, Received, Security};
+pub use door::{Admission, FailedHandshake};
+pub use key::KeyPair;
+pub use listener::{Access, listening_address};
+pub use listeners::{Closed, Frame, ListenError, Listeners, ReturnPath};
+pub use peer::{Peer, Sender};

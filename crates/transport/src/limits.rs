@@ -39,8 +39,50 @@ pub const RESERVED_DESCRIPTORS: usize = 512;
 /// Connections at once, where the system gives so many descriptors. One more is turned away before it can send a message.
 pub const MAX_CONNECTIONS: usize = 16_384;
 
-/// Connections at once that have not finished their ZMTP handshake.
+/// Connections of one listener at once that have not finished their ZMTP handshake, where the system gives so many
+/// descriptors.
 pub const MAX_PENDING_HANDSHAKES: usize = 1024;
+
+/// Listeners of one server.
+pub const MAX_LISTENERS: usize = 8;
+
+/// Longest certificate that is read, in bytes.
+pub const MAX_CERTIFICATE_BYTES: usize = 4096;
+
+/// Addresses whose failed handshakes are counted: IPv4 addresses and IPv6 networks. Past it the one that failed
+/// longest ago is forgotten.
+pub const MAX_FAILING_ADDRESSES: usize = 1024;
+
+/// How long after its last failed handshake an address has a clean sheet again.
+pub const FAILURE_MEMORY: Duration = Duration::from_mins(10);
+
+/// Failed handshakes that cost an address nothing; people mistype.
+pub const FREE_FAILURES: u64 = 3;
+
+/// How long the next handshake with a key that may not connect is kept waiting. Each one after it waits twice as long.
+pub const FIRST_DELAY: Duration = Duration::from_millis(100);
+
+/// The longest that it is kept waiting.
+pub const MAX_DELAY: Duration = Duration::from_secs(1);
+
+/// Handshakes that are kept waiting at once. Past it they are refused without waiting.
+pub const MAX_SLOWED: usize = 32;
+
+/// Failed handshakes that wait to be logged.
+pub const MAX_REPORTS: usize = 64;
+
+/// Failed handshakes that are logged in one [`REPORT_INTERVAL`], of all addresses together. The others are counted, and
+/// the next record has their number.
+pub const MAX_REPORTS_AN_INTERVAL: u32 = 64;
+
+/// The time that [`MAX_REPORTS_AN_INTERVAL`] is for.
+pub const REPORT_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Bytes of the reason of a failed handshake.
+pub const MAX_REASON_BYTES: usize = 200;
+
+/// How long the connection of a key stays open that may not connect any more. Until then its requests are refused.
+pub const REVOKED_LINGER: Duration = Duration::from_secs(10);
 
 /// Time for a ZMTP handshake, from the accepted connection to READY.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);

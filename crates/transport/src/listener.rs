@@ -2,89 +2,59 @@
 //!
 //! Refuses to listen in plain text where another machine could connect.
 
+use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use omq::{
-    AuthenticationResult, AuthenticationStatus, Authenticator, Endpoint, IdentitySocket, MechanismSetup,
-    Message, Options, Socket, SocketType, TrySendError,
+    Authenticator, CurveServerOptions, Endpoint, IdentitySocket, MechanismSetup, Message, Options,
+    PeerPublicKey, Socket, SocketType, TrySendError,
 };
-use rustix::process::{Resource, getrlimit, setrlimit};
+use wire::PublicKey;
 
 use crate::backlog::{Backlogs, Part};
+use crate::door::Door;
+use crate::key::KeyPair;
 use crate::limits::{
-    HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, LINGER, MAX_BATCH, MAX_CONNECTIONS, MAX_FRAMES,
-    MAX_MESSAGE_BYTES, MAX_PENDING_HANDSHAKES, RECEIVE_HIGH_WATER_MARK, RESERVED_DESCRIPTORS,
-    SEND_HIGH_WATER_MARK,
+    HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, LINGER, MAX_BATCH, MAX_FRAMES,
+    MAX_MESSAGE_BYTES, RECEIVE_HIGH_WATER_MARK, SEND_HIGH_WATER_MARK,
 };
+use crate::listeners::{Frame, ListenError, ReturnPath};
 use crate::peer::Peer;
 
+/// Who may connect, and whether what passes can be read on the way.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// Everyone on this machine, in plain text: loopback addresses alone.
+    Plain,
+    /// Those whose keys are admitted, encrypted with CURVE (RFC 26) under this key of the server.
+    Curve(KeyPair),
+}
+
+/// As the log and people read it.
+impl fmt::Display for Access {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain => formatter.write_str("plain"),
+            Self::Curve(key) => write!(formatter, "curve {}", key.public()),
+        }
+    }
+}
+
 /// A bound socket. Lives on one thread, inside a `tokio::task::LocalSet`.
-pub struct Listener {
+pub(crate) struct Listener {
     socket: IdentitySocket,
+    access: Access,
     backlogs: Backlogs,
     endpoint: String,
 }
 
-/// One message of a client.
-#[derive(Debug)]
-pub struct Frame {
-    /// Who sent it.
-    pub peer: Peer,
-    /// Its first frame, where it is a message that the protocol knows.
-    pub body: Option<Bytes>,
-    /// The frames after the first.
-    pub attachments: Vec<Bytes>,
-    /// The way back to the one who sent it.
-    pub return_path: ReturnPath,
-    /// When it was taken from the socket.
-    pub arrived: Instant,
-}
-
-/// Where a reply to a frame goes: to the routing id that the frame came from, in the shape that it came in. An id that
-/// the client did not declare belongs to its connection alone.
-#[derive(Clone, Debug)]
-pub struct ReturnPath {
-    peer: Peer,
-    delimiter: bool,
-}
-
-/// Why a listener could not be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum ListenError {
-    /// The endpoint is not `tcp://ADDRESS:PORT`.
-    #[error("`{0}` is not an endpoint; write it as tcp://ADDRESS:PORT, such as tcp://127.0.0.1:5555")]
-    Endpoint(String),
-    /// Plain text on an address that other machines can reach.
-    #[error(
-        "`{0}` can be reached by other machines, and without keys bidden serves this machine alone; listen on tcp://127.0.0.1:PORT"
-    )]
-    NotLoopback(String),
-    /// The operating system refused the address.
-    #[error("cannot listen on {endpoint}: {reason}")]
-    Bind {
-        /// The endpoint that was asked for.
-        endpoint: String,
-        /// The system's words.
-        reason: String,
-    },
-}
-
-/// The socket is closed and will yield nothing more.
-#[derive(Debug, thiserror::Error)]
-#[error("the socket is closed")]
-pub struct Closed;
-
 impl Listener {
-    /// Binds a plain-text socket to a loopback address. Port `0` or `*` takes a free one.
-    ///
-    /// # Errors
-    /// A malformed endpoint, an address that is not loopback, or one that the system does not give.
-    pub async fn bind_loopback(endpoint: &str) -> Result<Self, ListenError> {
-        let address = loopback_address(endpoint)?;
+    /// Binds a socket. Port `0` or `*` takes a free one.
+    pub(crate) async fn bind(endpoint: &str, access: Access, door: &Arc<Door>) -> Result<Self, ListenError> {
+        let address = listening_address(endpoint, matches!(access, Access::Plain))?;
         let failed = |error: omq::Error| ListenError::Bind {
             endpoint: endpoint.to_owned(),
             reason: match error {
@@ -92,51 +62,60 @@ impl Listener {
                 error => error.to_string(),
             },
         };
-        let connections = Arc::new(AtomicUsize::new(0));
         let mut options = Options::new()
             .router_mandatory(true)
             .recv_hwm(RECEIVE_HIGH_WATER_MARK)
             .send_hwm(SEND_HIGH_WATER_MARK)
             .max_message_size(MAX_MESSAGE_BYTES)
-            .max_pending_handshakes(MAX_PENDING_HANDSHAKES)
+            .max_pending_handshakes(door.room().pending)
             .handshake_timeout(HANDSHAKE_TIMEOUT)
             .heartbeat_interval(HEARTBEAT_INTERVAL)
             .heartbeat_timeout(HEARTBEAT_TIMEOUT)
             .linger(LINGER);
-        options.mechanism = MechanismSetup::NullServer {
-            authenticator: turn_away_when_full(Arc::clone(&connections), most_connections()),
+        options.mechanism = match &access {
+            Access::Plain => plain(Arc::clone(door)),
+            Access::Curve(key) => curve(key.clone(), Arc::clone(door)),
         };
         let socket = Socket::try_new(SocketType::Router, options)
             .and_then(|socket| socket.identity_routing())
             .map_err(failed)?;
+        tokio::task::spawn_local(Arc::clone(door).watch_failures(Socket::clone(&socket)));
         let bound = socket.bind(format!("tcp://{address}").as_str()).await.map_err(failed)?;
-        tokio::task::spawn_local(count_connections(Socket::clone(&socket), connections));
-        Ok(Self { socket, backlogs: Backlogs::default(), endpoint: bound.to_string() })
+        tokio::task::spawn_local(Arc::clone(door).count_connections(Socket::clone(&socket)));
+        Ok(Self { socket, access, backlogs: Backlogs::default(), endpoint: bound.to_string() })
     }
 
     /// Where it listens, with the real port.
-    pub fn endpoint(&self) -> &str {
+    pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// Waits for a message and takes what else is there, up to [`MAX_BATCH`]. Dropping the future loses nothing.
-    ///
-    /// # Errors
-    /// The socket is closed.
-    pub async fn receive(&self, batch: &mut Vec<Frame>) -> Result<(), Closed> {
-        let (identity, message) = self.socket.recv_from().await.map_err(|_| Closed)?;
-        let arrived = Instant::now();
-        batch.push(Frame::new(Peer::new(identity), message, arrived));
-        while batch.len() < MAX_BATCH {
-            let Ok((identity, message)) = self.socket.try_recv_from() else { break };
-            batch.push(Frame::new(Peer::new(identity), message, arrived));
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Waits for a message. `None` is a socket that is closed. Dropping the future loses nothing.
+    pub(crate) async fn next(&self, listener: usize) -> Option<Frame> {
+        loop {
+            let (identity, message) = self.socket.recv_from().await.ok()?;
+            if let Some(peer) = Peer::new(identity, &self.access) {
+                return Some(frame(listener, peer, message, Instant::now()));
+            }
         }
-        Ok(())
+    }
+
+    /// Takes what else is there, up to [`MAX_BATCH`].
+    pub(crate) fn take_waiting(&self, listener: usize, arrived: Instant, batch: &mut Vec<Frame>) {
+        for _ in 0..MAX_BATCH {
+            let Ok((identity, message)) = self.socket.try_recv_from() else { break };
+            let peer = Peer::new(identity, &self.access);
+            batch.extend(peer.map(|peer| frame(listener, peer, message, arrived)));
+        }
     }
 
     /// Sends a reply. Never waits: a client that does not read its replies delays nobody, and one that is gone
     /// gets nothing.
-    pub fn reply(&self, to: &ReturnPath, body: Vec<u8>, attachment: Option<Bytes>) {
+    pub(crate) fn reply(&self, to: &ReturnPath, body: Vec<u8>, attachment: Option<Bytes>) {
         let counted = |bytes: Bytes, part: Part| self.backlogs.count(&self.socket, &to.peer, bytes, part);
         let body = match attachment {
             None => counted(body.into(), Part::Body).map(Message::single),
@@ -154,8 +133,24 @@ impl Listener {
         }
     }
 
+    /// Closes the connections of keys that are not admitted any more.
+    pub(crate) async fn dismiss(&self, admits: impl Fn(&PublicKey) -> bool) {
+        let Ok(connections) = self.socket.connections().await else { return };
+        let strangers = connections.into_iter().filter(|connection| {
+            let peer = connection.peer_info.as_ref();
+            match peer.and_then(|peer| peer.authentication.public_key.as_ref()) {
+                Some(PeerPublicKey::Curve(key)) => !admits(&PublicKey(*key)),
+                _ => false,
+            }
+        });
+        for connection in strangers {
+            // One that is gone by itself is what is wanted.
+            let _ = self.socket.disconnect_peer(connection.connection_id).await;
+        }
+    }
+
     /// Takes no more connections and gives the replies that are under way the time of [`LINGER`].
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         let drained = async {
             while !self.backlogs.are_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -167,69 +162,57 @@ impl Listener {
     }
 }
 
-impl Frame {
-    /// A message is a body and its attachments, with an empty delimiter before them as REQ sends it, or without.
-    fn new(peer: Peer, message: Message, arrived: Instant) -> Self {
-        let delimiter = message.len() > 1 && message.part_slice(0).is_some_and(<[u8]>::is_empty);
-        let frames = message.len();
-        let first = usize::from(delimiter);
-        let (body, attachments) = if frames == 1 {
-            (message.into_bytes().ok(), Vec::new())
-        } else if frames <= MAX_FRAMES {
-            let attachments = first.saturating_add(1)..frames;
-            (message.part_bytes(first), attachments.filter_map(|index| message.part_bytes(index)).collect())
-        } else {
-            (None, Vec::new())
-        };
-        Self { return_path: ReturnPath { peer: peer.clone(), delimiter }, peer, body, attachments, arrived }
+/// A message is a body and its attachments, with an empty delimiter before them as REQ sends it, or without.
+fn frame(listener: usize, peer: Peer, message: Message, arrived: Instant) -> Frame {
+    let delimiter = message.len() > 1 && message.part_slice(0).is_some_and(<[u8]>::is_empty);
+    let frames = message.len();
+    let first = usize::from(delimiter);
+    let (body, attachments) = if frames == 1 {
+        (message.into_bytes().ok(), Vec::new())
+    } else if frames <= MAX_FRAMES {
+        let attachments = first.saturating_add(1)..frames;
+        (message.part_bytes(first), attachments.filter_map(|index| message.part_bytes(index)).collect())
+    } else {
+        (None, Vec::new())
+    };
+    let return_path = ReturnPath { listener, peer: peer.clone(), delimiter };
+    Frame { peer, body, attachments, return_path, arrived }
+}
+
+fn plain(door: Arc<Door>) -> MechanismSetup {
+    MechanismSetup::NullServer {
+        authenticator: Authenticator::new_with_result(move |peer| door.let_in(peer)),
     }
 }
 
-fn loopback_address(endpoint: &str) -> Result<SocketAddr, ListenError> {
+/// Never without an authenticator: a CURVE server that has none lets every key in.
+fn curve(our_keypair: KeyPair, door: Arc<Door>) -> MechanismSetup {
+    let mut options = CurveServerOptions::new().cookie_lifetime(HANDSHAKE_TIMEOUT);
+    options.authenticator = Some(Authenticator::new_with_result(move |peer| door.let_in_with_key(peer)));
+    MechanismSetup::CurveServer { our_keypair: our_keypair.into_inner(), options }
+}
+
+/// Where an endpoint is to listen, if it may, without keys or with them.
+///
+/// # Errors
+/// It is malformed, or plain text for other machines.
+pub fn listening_address(endpoint: &str, plain: bool) -> Result<SocketAddr, ListenError> {
+    let address = address(endpoint)?;
+    if plain && !address.ip().is_loopback() {
+        return Err(ListenError::NotLoopback(endpoint.to_owned()));
+    }
+    Ok(address)
+}
+
+fn address(endpoint: &str) -> Result<SocketAddr, ListenError> {
     let malformed = || ListenError::Endpoint(endpoint.to_owned());
     let authority = endpoint.strip_prefix("tcp://").ok_or_else(malformed)?;
     let (host, port) = authority.rsplit_once(':').ok_or_else(malformed)?;
     let port: u16 = if port == "*" { 0 } else { port.parse().map_err(|_| malformed())? };
     let host = if host == "*" { "0.0.0.0" } else { host };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let address = (bare, port)
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut addresses| addresses.next())
-        .ok_or_else(malformed)?;
-    if address.ip().is_loopback() { Ok(address) } else { Err(ListenError::NotLoopback(endpoint.to_owned())) }
-}
-
-/// As many as there are descriptors for, with some left for commands. The limit of this process is raised as far as it
-/// may be; commands get the usual one back.
-fn most_connections() -> usize {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Where it cannot be raised the old one holds.
-    let _ = setrlimit(Resource::Nofile, limit);
-    let descriptors = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
-    let room =
-        descriptors.map_or(MAX_CONNECTIONS, |descriptors| descriptors.saturating_sub(RESERVED_DESCRIPTORS));
-    room.clamp(1, MAX_CONNECTIONS)
-}
-
-fn turn_away_when_full(connections: Arc<AtomicUsize>, most: usize) -> Authenticator {
-    Authenticator::new_with_result(move |_| {
-        let mut result = AuthenticationResult::allow();
-        if connections.load(Ordering::Relaxed) >= most {
-            result.status = AuthenticationStatus::TemporaryFailure;
-        }
-        result
-    })
-}
-
-/// Keeps the count that [`turn_away_when_full`] reads. It may lag by as many as are in the middle of a handshake.
-async fn count_connections(socket: Socket, connections: Arc<AtomicUsize>) {
-    let mut seen = socket.connections_generation();
-    while let Ok(generation) = socket.connections_changed(seen).await {
-        seen = generation;
-        connections.store(socket.ready_peer_count(), Ordering::Relaxed);
-    }
+    let addresses = (bare, port).to_socket_addrs().ok();
+    addresses.and_then(|mut addresses| addresses.next()).ok_or_else(malformed)
 }
 
 /// An endpoint that a client could connect to, checked without connecting.

@@ -1,14 +1,16 @@
 //! Runs a plan over the rows, a block of them at a time, so that intermediate results stay in the nearest cache.
-//! The loops are plain, for the compiler to vectorise; none fuses a multiplication with an addition.
+//! The loops are plain, for the compiler to vectorise; each operation rounds by itself, also where two share a loop.
 
-use super::operation::{Binary, Operation, Source, Unary};
+#![allow(clippy::inline_always, reason = "all of it is compiled once for each instruction set")]
+
+use super::operation::{Arithmetic, Binary, Operation, Outer, Source, Unary};
 use super::registers::Plan;
 use super::{Columns, modulo};
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::program::Comparison;
 use fearless_simd::{Level, dispatch};
-use std::mem;
+use std::{iter, mem};
 
 /// Rows a block: what keeps a few registers within 32 KiB.
 const BLOCK: usize = 512;
@@ -20,16 +22,39 @@ enum Lanes<'a> {
     Same(f64),
 }
 
+/// Where the elements of a block go.
+trait Target {
+    fn put(&mut self, elements: impl Iterator<Item = f64>);
+}
+
+/// A register, as long as the block.
+impl Target for [f64] {
+    #[inline(always)]
+    fn put(&mut self, elements: impl Iterator<Item = f64>) {
+        for (place, element) in self.iter_mut().zip(elements) {
+            *place = element;
+        }
+    }
+}
+
+/// The result, which grows by the block.
+impl Target for Vec<f64> {
+    #[inline(always)]
+    fn put(&mut self, elements: impl Iterator<Item = f64>) {
+        self.extend(elements);
+    }
+}
+
 pub(super) fn run(plan: &Plan, columns: &Columns<'_>, budget: &mut Budget) -> Result<Vec<f64>, Error> {
     let rows = columns.rows();
-    let cost = plan.steps.iter().map(|step| step.operation.cost()).fold(1, u64::saturating_add);
+    let operations = plan.steps.iter().map(|step| &step.operation).chain([&plan.last]);
+    let cost = operations.map(Operation::cost).fold(1, u64::saturating_add);
     budget.spend(cost.saturating_mul(rows as u64))?;
     dispatch!(Level::new(), _simd => blocks(plan, columns, budget))
 }
 
 /// The whole loop, inlined once for each instruction set that the processor may have.
 #[inline(always)]
-#[allow(clippy::inline_always)]
 fn blocks(plan: &Plan, columns: &Columns<'_>, budget: &mut Budget) -> Result<Vec<f64>, Error> {
     let rows = columns.rows();
     let mut registers = vec![vec![0.0; BLOCK.min(rows)]; plan.registers];
@@ -41,15 +66,13 @@ fn blocks(plan: &Plan, columns: &Columns<'_>, budget: &mut Budget) -> Result<Vec
             let Some(register) = registers.get_mut(step.register) else { return Err(Error::broken()) };
             // Taken out, so that the others can be read; a step never reads what it writes.
             let mut values = mem::take(register);
-            block.step(&step.operation, &registers, values.get_mut(..length).unwrap_or_default(), budget)?;
+            let out = values.get_mut(..length).unwrap_or_default();
+            block.step(&step.operation, &registers, out, budget)?;
             if let Some(register) = registers.get_mut(step.register) {
                 *register = values;
             }
         }
-        match block.lanes(plan.result, &registers) {
-            Lanes::Each(values) => result.extend_from_slice(values),
-            Lanes::Same(value) => result.resize(start.saturating_add(length), value),
-        }
+        block.step(&plan.last, &registers, &mut result, budget)?;
     }
     Ok(result)
 }
@@ -62,7 +85,6 @@ struct Block<'a> {
 
 impl Block<'_> {
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn lanes<'a>(&'a self, source: Source, registers: &'a [Vec<f64>]) -> Lanes<'a> {
         let end = self.start.saturating_add(self.length);
         match source {
@@ -78,167 +100,179 @@ impl Block<'_> {
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn step(
         &self,
         operation: &Operation,
         registers: &[Vec<f64>],
-        out: &mut [f64],
+        out: &mut (impl Target + ?Sized),
         budget: &mut Budget,
     ) -> Result<(), Error> {
+        let lanes = |source| self.lanes(source, registers);
         match *operation {
-            Operation::Unary { operator, operand } => unary(operator, self.lanes(operand, registers), out),
+            Operation::Unary { operator, operand } => unary(operator, lanes(operand), self.length, out),
             Operation::Binary { operator, left, right } => {
-                let (left, right) = (self.lanes(left, registers), self.lanes(right, registers));
+                let operands = [lanes(left), lanes(right)];
                 if let Binary::FloorDivide | Binary::Modulo | Binary::Fmod | Binary::Remainder = operator {
-                    budget.spend(remainder_fuel(left, right, out.len()))?;
+                    budget.spend(remainder_fuel(operands, self.length))?;
                 }
-                binary(operator, left, right, out);
+                binary(operator, operands, self.length, out);
             }
-            Operation::Select { condition, yes, no } => select(
-                self.lanes(condition, registers),
-                self.lanes(yes, registers),
-                self.lanes(no, registers),
-                out,
-            ),
+            Operation::Fused { inner, left, right, outer, other } => {
+                fused(inner, outer, [lanes(left), lanes(right), lanes(other)], self.length, out);
+            }
+            Operation::Select { condition, yes, no } => {
+                let operands = [lanes(condition), lanes(yes), lanes(no)];
+                let select = |condition, yes, no| if condition == 0.0 { no } else { yes };
+                map3(operands, self.length, out, select);
+            }
         }
         Ok(())
     }
 }
 
 #[inline(always)]
-#[allow(clippy::inline_always)]
-fn map(out: &mut [f64], operand: Lanes<'_>, function: impl Fn(f64) -> f64) {
+fn map(operand: Lanes<'_>, length: usize, out: &mut (impl Target + ?Sized), function: impl Fn(f64) -> f64) {
     match operand {
-        Lanes::Each(values) => {
-            for (out, value) in out.iter_mut().zip(values) {
-                *out = function(*value);
-            }
-        }
-        Lanes::Same(value) => out.fill(function(value)),
+        Lanes::Each(values) => out.put(values.iter().map(|value| function(*value))),
+        Lanes::Same(value) => out.put(iter::repeat_n(function(value), length)),
     }
 }
 
 #[inline(always)]
-#[allow(clippy::inline_always)]
-fn map2(out: &mut [f64], left: Lanes<'_>, right: Lanes<'_>, function: impl Fn(f64, f64) -> f64) {
-    match (left, right) {
-        (Lanes::Each(left), Lanes::Each(right)) => {
-            for ((out, left), right) in out.iter_mut().zip(left).zip(right) {
-                *out = function(*left, *right);
-            }
+fn map2(
+    operands: [Lanes<'_>; 2],
+    length: usize,
+    out: &mut (impl Target + ?Sized),
+    function: impl Fn(f64, f64) -> f64,
+) {
+    match operands {
+        [Lanes::Each(left), Lanes::Each(right)] => {
+            out.put(left.iter().zip(right).map(|(left, right)| function(*left, *right)));
         }
-        (Lanes::Each(left), Lanes::Same(right)) => {
-            for (out, left) in out.iter_mut().zip(left) {
-                *out = function(*left, right);
-            }
-        }
-        (Lanes::Same(left), Lanes::Each(right)) => {
-            for (out, right) in out.iter_mut().zip(right) {
-                *out = function(left, *right);
-            }
-        }
-        (Lanes::Same(left), Lanes::Same(right)) => out.fill(function(left, right)),
+        [left, Lanes::Same(right)] => map(left, length, out, move |left| function(left, right)),
+        [Lanes::Same(left), right] => map(right, length, out, move |right| function(left, right)),
     }
 }
 
 #[inline(always)]
-#[allow(clippy::inline_always)]
+fn map3(
+    operands: [Lanes<'_>; 3],
+    length: usize,
+    out: &mut (impl Target + ?Sized),
+    function: impl Fn(f64, f64, f64) -> f64,
+) {
+    match operands {
+        [Lanes::Each(first), Lanes::Each(second), Lanes::Each(third)] => {
+            let rows = first.iter().zip(second).zip(third);
+            out.put(rows.map(|((first, second), third)| function(*first, *second, *third)));
+        }
+        [first, second, Lanes::Same(third)] => {
+            map2([first, second], length, out, move |first, second| function(first, second, third));
+        }
+        [first, Lanes::Same(second), third] => {
+            map2([first, third], length, out, move |first, third| function(first, second, third));
+        }
+        [Lanes::Same(first), second, third] => {
+            map2([second, third], length, out, move |second, third| function(first, second, third));
+        }
+    }
+}
+
+#[inline(always)]
 fn truth(holds: bool) -> f64 {
     if holds { 1.0 } else { 0.0 }
 }
 
 #[inline(always)]
-#[allow(clippy::inline_always)]
-fn unary(operator: Unary, operand: Lanes<'_>, out: &mut [f64]) {
+fn unary(operator: Unary, operand: Lanes<'_>, length: usize, out: &mut (impl Target + ?Sized)) {
     match operator {
-        Unary::Negate => map(out, operand, |x| -x),
-        Unary::Absolute => map(out, operand, f64::abs),
-        Unary::SquareRoot => map(out, operand, f64::sqrt),
-        Unary::Not => map(out, operand, |x| truth(x == 0.0)),
-        Unary::Truth => map(out, operand, |x| truth(x != 0.0)),
-        Unary::IsNan => map(out, operand, |x| truth(x.is_nan())),
-        Unary::IsInfinite => map(out, operand, |x| truth(x.abs() == f64::INFINITY)),
-        Unary::IsFinite => map(out, operand, |x| truth(x.abs() < f64::INFINITY)),
-        Unary::Floor => map(out, operand, f64::floor),
-        Unary::Ceiling => map(out, operand, f64::ceil),
-        Unary::Truncate => map(out, operand, f64::trunc),
-        Unary::RoundHalfEven => map(out, operand, f64::round_ties_even),
-        Unary::Function { function, .. } => map(out, operand, function),
+        Unary::Same => map(operand, length, out, |x| x),
+        Unary::Negate => map(operand, length, out, |x| -x),
+        Unary::Absolute => map(operand, length, out, f64::abs),
+        Unary::SquareRoot => map(operand, length, out, f64::sqrt),
+        Unary::Not => map(operand, length, out, |x| truth(x == 0.0)),
+        Unary::Truth => map(operand, length, out, |x| truth(x != 0.0)),
+        Unary::IsNan => map(operand, length, out, |x| truth(x.is_nan())),
+        Unary::IsInfinite => map(operand, length, out, |x| truth(x.abs() == f64::INFINITY)),
+        Unary::IsFinite => map(operand, length, out, |x| truth(x.abs() < f64::INFINITY)),
+        Unary::Floor => map(operand, length, out, f64::floor),
+        Unary::Ceiling => map(operand, length, out, f64::ceil),
+        Unary::Truncate => map(operand, length, out, f64::trunc),
+        Unary::RoundHalfEven => map(operand, length, out, f64::round_ties_even),
+        Unary::Function { function, .. } => map(operand, length, out, function),
     }
 }
 
 #[inline(always)]
-#[allow(clippy::inline_always)]
-fn binary(operator: Binary, left: Lanes<'_>, right: Lanes<'_>, out: &mut [f64]) {
+fn binary(operator: Binary, operands: [Lanes<'_>; 2], length: usize, out: &mut (impl Target + ?Sized)) {
     match operator {
-        Binary::Add => map2(out, left, right, |x, y| x + y),
-        Binary::Subtract => map2(out, left, right, |x, y| x - y),
-        Binary::Multiply => map2(out, left, right, |x, y| x * y),
-        Binary::Divide => map2(out, left, right, |x, y| x / y),
-        Binary::FloorDivide => map2(out, left, right, modulo::floor_divide),
-        Binary::Modulo => map2(out, left, right, modulo::modulo),
-        Binary::Fmod => map2(out, left, right, |x, y| x % y),
-        Binary::Remainder => map2(out, left, right, modulo::remainder),
-        Binary::Minimum => map2(out, left, right, |x, y| if x <= y || x.is_nan() { x } else { y }),
-        Binary::Maximum => map2(out, left, right, |x, y| if x >= y || x.is_nan() { x } else { y }),
-        Binary::CopySign => map2(out, left, right, f64::copysign),
-        Binary::ExclusiveOr => map2(out, left, right, |x, y| truth(x != y)),
-        Binary::Compare(comparison) => match comparison {
-            Comparison::Less => map2(out, left, right, |x, y| truth(x < y)),
-            Comparison::LessOrEqual => map2(out, left, right, |x, y| truth(x <= y)),
-            Comparison::Greater => map2(out, left, right, |x, y| truth(x > y)),
-            Comparison::GreaterOrEqual => map2(out, left, right, |x, y| truth(x >= y)),
-            Comparison::Equal => map2(out, left, right, |x, y| truth(x == y)),
-            Comparison::NotEqual => map2(out, left, right, |x, y| truth(x != y)),
+        Binary::Arithmetic(operator) => match operator {
+            Arithmetic::Add => map2(operands, length, out, |x, y| x + y),
+            Arithmetic::Subtract => map2(operands, length, out, |x, y| x - y),
+            Arithmetic::Multiply => map2(operands, length, out, |x, y| x * y),
         },
-        Binary::Function { function, .. } => map2(out, left, right, function),
+        Binary::Divide => map2(operands, length, out, |x, y| x / y),
+        Binary::FloorDivide => map2(operands, length, out, modulo::floor_divide),
+        Binary::Modulo => map2(operands, length, out, modulo::modulo),
+        Binary::Fmod => map2(operands, length, out, |x, y| x % y),
+        Binary::Remainder => map2(operands, length, out, modulo::remainder),
+        Binary::Minimum => map2(operands, length, out, |x, y| if x <= y || x.is_nan() { x } else { y }),
+        Binary::Maximum => map2(operands, length, out, |x, y| if x >= y || x.is_nan() { x } else { y }),
+        Binary::CopySign => map2(operands, length, out, f64::copysign),
+        Binary::ExclusiveOr => map2(operands, length, out, |x, y| truth(x != y)),
+        Binary::Compare(comparison) => match comparison {
+            Comparison::Less => map2(operands, length, out, |x, y| truth(x < y)),
+            Comparison::LessOrEqual => map2(operands, length, out, |x, y| truth(x <= y)),
+            Comparison::Greater => map2(operands, length, out, |x, y| truth(x > y)),
+            Comparison::GreaterOrEqual => map2(operands, length, out, |x, y| truth(x >= y)),
+            Comparison::Equal => map2(operands, length, out, |x, y| truth(x == y)),
+            Comparison::NotEqual => map2(operands, length, out, |x, y| truth(x != y)),
+        },
+        Binary::Function { function, .. } => map2(operands, length, out, function),
     }
 }
 
 #[inline(always)]
-#[allow(clippy::inline_always)]
-fn select(condition: Lanes<'_>, yes: Lanes<'_>, no: Lanes<'_>, out: &mut [f64]) {
-    let condition = match condition {
-        Lanes::Each(condition) => condition,
-        Lanes::Same(condition) => return map(out, if condition == 0.0 { no } else { yes }, |x| x),
-    };
-    let rows = out.iter_mut().zip(condition);
-    match (yes, no) {
-        (Lanes::Each(yes), Lanes::Each(no)) => {
-            for (((out, condition), yes), no) in rows.zip(yes).zip(no) {
-                *out = if *condition == 0.0 { *no } else { *yes };
-            }
-        }
-        (Lanes::Each(yes), Lanes::Same(no)) => {
-            for ((out, condition), yes) in rows.zip(yes) {
-                *out = if *condition == 0.0 { no } else { *yes };
-            }
-        }
-        (Lanes::Same(yes), Lanes::Each(no)) => {
-            for ((out, condition), no) in rows.zip(no) {
-                *out = if *condition == 0.0 { *no } else { yes };
-            }
-        }
-        (Lanes::Same(yes), Lanes::Same(no)) => {
-            for (out, condition) in rows {
-                *out = if *condition == 0.0 { no } else { yes };
-            }
-        }
+fn fused(
+    inner: Arithmetic,
+    outer: Outer,
+    operands: [Lanes<'_>; 3],
+    length: usize,
+    out: &mut (impl Target + ?Sized),
+) {
+    match inner {
+        Arithmetic::Add => fused_with(|x, y| x + y, outer, operands, length, out),
+        Arithmetic::Subtract => fused_with(|x, y| x - y, outer, operands, length, out),
+        Arithmetic::Multiply => fused_with(|x, y| x * y, outer, operands, length, out),
     }
 }
 
 #[inline(always)]
-#[allow(clippy::inline_always)]
-fn remainder_fuel(left: Lanes<'_>, right: Lanes<'_>, length: usize) -> u64 {
-    match (left, right) {
-        (Lanes::Each(left), Lanes::Each(right)) => {
+fn fused_with(
+    inner: impl Fn(f64, f64) -> f64,
+    outer: Outer,
+    operands: [Lanes<'_>; 3],
+    length: usize,
+    out: &mut (impl Target + ?Sized),
+) {
+    match outer {
+        Outer::Add => map3(operands, length, out, |x, y, z| inner(x, y) + z),
+        Outer::Subtract => map3(operands, length, out, |x, y, z| inner(x, y) - z),
+        Outer::SubtractFrom => map3(operands, length, out, |x, y, z| z - inner(x, y)),
+        Outer::Multiply => map3(operands, length, out, |x, y, z| inner(x, y) * z),
+    }
+}
+
+#[inline(always)]
+fn remainder_fuel(operands: [Lanes<'_>; 2], length: usize) -> u64 {
+    match operands {
+        [Lanes::Each(left), Lanes::Each(right)] => {
             modulo::charge(left.iter().copied().zip(right.iter().copied()))
         }
-        (Lanes::Each(left), Lanes::Same(right)) => modulo::charge(left.iter().map(|left| (*left, right))),
-        (Lanes::Same(left), Lanes::Each(right)) => modulo::charge(right.iter().map(|right| (left, *right))),
-        (Lanes::Same(left), Lanes::Same(right)) => {
-            modulo::charge(std::iter::once((left, right))).saturating_mul(length as u64)
+        [Lanes::Each(left), Lanes::Same(right)] => modulo::charge(left.iter().map(|left| (*left, right))),
+        [Lanes::Same(left), Lanes::Each(right)] => modulo::charge(right.iter().map(|right| (left, *right))),
+        [Lanes::Same(left), Lanes::Same(right)] => {
+            modulo::charge(iter::once((left, right))).saturating_mul(length as u64)
         }
     }
 }

@@ -24,6 +24,14 @@ pub(super) enum Operation {
         left: Source,
         right: Source,
     },
+    /// Two operations in one pass: `inner` of `left` and `right`, then `outer` of that and `other`. Each rounds.
+    Fused {
+        inner: Arithmetic,
+        left: Source,
+        right: Source,
+        outer: Outer,
+        other: Source,
+    },
     /// `yes` where `condition` is not zero, else `no`.
     Select {
         condition: Source,
@@ -35,6 +43,8 @@ pub(super) enum Operation {
 /// An operation on one element.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Unary {
+    /// The element as it is, where the result is no operation of its own.
+    Same,
     Negate,
     Absolute,
     SquareRoot,
@@ -59,9 +69,7 @@ pub(super) enum Unary {
 /// An operation on two elements.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Binary {
-    Add,
-    Subtract,
-    Multiply,
+    Arithmetic(Arithmetic),
     Divide,
     FloorDivide,
     Modulo,
@@ -82,6 +90,25 @@ pub(super) enum Binary {
     },
 }
 
+/// What takes the processor less time than to load and store the elements.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Arithmetic {
+    Add,
+    Subtract,
+    Multiply,
+}
+
+/// What a second operation does with the result of the first one and another operand.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Outer {
+    Add,
+    /// The result less the other operand.
+    Subtract,
+    /// The other operand less the result.
+    SubtractFrom,
+    Multiply,
+}
+
 /// A few machine instructions for several elements at once.
 const QUICK: u64 = 1;
 /// A division or square root.
@@ -96,6 +123,7 @@ impl Operation {
     pub(super) fn cost(&self) -> u64 {
         match self {
             Self::Unary { operator, .. } => match operator {
+                Unary::Same => 0,
                 Unary::Negate
                 | Unary::Absolute
                 | Unary::Not
@@ -108,9 +136,7 @@ impl Operation {
                 Unary::Function { cost, .. } => *cost,
             },
             Self::Binary { operator, .. } => match operator {
-                Binary::Add
-                | Binary::Subtract
-                | Binary::Multiply
+                Binary::Arithmetic(_)
                 | Binary::Minimum
                 | Binary::Maximum
                 | Binary::CopySign
@@ -120,6 +146,7 @@ impl Operation {
                 Binary::FloorDivide | Binary::Modulo | Binary::Fmod | Binary::Remainder => REMAINDER,
                 Binary::Function { cost, .. } => *cost,
             },
+            Self::Fused { .. } => QUICK.saturating_add(QUICK),
             Self::Select { .. } => QUICK,
         }
     }
@@ -128,6 +155,7 @@ impl Operation {
         match *self {
             Self::Unary { operand, .. } => [Some(operand), None, None],
             Self::Binary { left, right, .. } => [Some(left), Some(right), None],
+            Self::Fused { left, right, other, .. } => [Some(left), Some(right), Some(other)],
             Self::Select { condition, yes, no } => [Some(condition), Some(yes), Some(no)],
         }
         .into_iter()
@@ -141,9 +169,17 @@ impl Operation {
             Self::Binary { operator, left, right } => {
                 Self::Binary { operator, left: map(left), right: map(right) }
             }
+            Self::Fused { inner, left, right, outer, other } => {
+                Self::Fused { inner, left: map(left), right: map(right), outer, other: map(other) }
+            }
             Self::Select { condition, yes, no } => {
                 Self::Select { condition: map(condition), yes: map(yes), no: map(no) }
             }
         }
     }
+}
+
+/// The place of an operation among the others, which is no more than the length of the text.
+pub(super) fn place(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
 }

@@ -3,7 +3,8 @@
 //! has no meaning element by element.
 
 use super::elementwise::{self, Elementwise, NATURAL_LOGARITHM, POWER};
-use super::operation::{Binary, Operation, Source, Unary};
+use super::fuse::fuse;
+use super::operation::{Arithmetic, Binary, Operation, Source, Unary, place};
 use super::registers::{Plan, allocate};
 use crate::budget::Budget;
 use crate::error::Error;
@@ -63,7 +64,8 @@ pub(super) fn plan(program: &Program, scalars: &Variables, budget: &mut Budget) 
     let mut planner =
         Planner { program, scalars, budget, stack: Vec::new(), choices: Vec::new(), operations: Vec::new() };
     let result = planner.run()?;
-    allocate(planner.operations, result)
+    let (operations, result) = fuse(&planner.operations, result);
+    allocate(operations, result)
 }
 
 struct Planner<'a> {
@@ -191,7 +193,7 @@ impl Planner<'_> {
     }
 
     fn add(&mut self, operation: Operation, is_truth: bool) -> Operand {
-        let place = u32::try_from(self.operations.len()).unwrap_or(u32::MAX);
+        let place = place(self.operations.len());
         self.operations.push(operation);
         Operand::Column(Column { source: Source::Result(place), is_truth })
     }
@@ -244,9 +246,9 @@ impl Planner<'_> {
     ) -> Result<Operand, Error> {
         let are_truths = left.is_truth && right.is_truth;
         let operator = match operator {
-            program::Binary::Add => Binary::Add,
-            program::Binary::Subtract => Binary::Subtract,
-            program::Binary::Multiply => Binary::Multiply,
+            program::Binary::Add => Binary::Arithmetic(Arithmetic::Add),
+            program::Binary::Subtract => Binary::Arithmetic(Arithmetic::Subtract),
+            program::Binary::Multiply => MULTIPLY,
             program::Binary::Divide => Binary::Divide,
             program::Binary::FloorDivide => Binary::FloorDivide,
             program::Binary::Modulo => Binary::Modulo,
@@ -276,7 +278,7 @@ impl Planner<'_> {
         match exponent {
             Source::Constant(0.0) => Operand::Scalar(Value::Float(1.0)),
             Source::Constant(1.0) => Operand::Column(Column { source: base, is_truth: false }),
-            Source::Constant(2.0) => self.combine(Binary::Multiply, base, base),
+            Source::Constant(2.0) => self.combine(MULTIPLY, base, base),
             Source::Constant(0.5) => self.apply(Unary::SquareRoot, base, false),
             Source::Constant(-1.0) => self.combine(Binary::Divide, Source::Constant(1.0), base),
             _ => self.combine(POWER, base, exponent),
@@ -463,7 +465,7 @@ impl Planner<'_> {
         };
         let scale = Source::Constant(10.0_f64.powi(digits.abs()));
         let (before, after) =
-            if digits < 0 { (Binary::Divide, Binary::Multiply) } else { (Binary::Multiply, Binary::Divide) };
+            if digits < 0 { (Binary::Divide, MULTIPLY) } else { (MULTIPLY, Binary::Divide) };
         let scaled = self.combine(before, number, scale);
         let scaled = scaled.column()?.source;
         let rounded = self.apply(Unary::RoundHalfEven, scaled, false);
@@ -471,6 +473,8 @@ impl Planner<'_> {
         Ok(self.combine(after, rounded, scale))
     }
 }
+
+const MULTIPLY: Binary = Binary::Arithmetic(Arithmetic::Multiply);
 
 /// Powers of ten up to this one are exact floats.
 const MOST_DIGITS: u32 = 22;

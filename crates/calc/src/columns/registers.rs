@@ -1,7 +1,7 @@
 //! Gives the operations of a plan registers, and takes a register back after the last operation that reads it. It
 //! refuses an expression that needs too many at once.
 
-use super::operation::{Operation, Source};
+use super::operation::{Operation, Source, Unary, place};
 use crate::error::Error;
 use crate::limits;
 use smallvec::SmallVec;
@@ -12,7 +12,8 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     /// How many registers the steps use.
     pub(super) registers: usize,
-    pub(super) result: Source,
+    /// What makes the result from the registers.
+    pub(super) last: Operation,
 }
 
 #[derive(Debug)]
@@ -22,7 +23,14 @@ pub(super) struct Step {
     pub(super) register: usize,
 }
 
-pub(super) fn allocate(operations: Vec<Operation>, result: Source) -> Result<Plan, Error> {
+pub(super) fn allocate(mut operations: Vec<Operation>, result: Source) -> Result<Plan, Error> {
+    let last = match operations.pop() {
+        Some(last) if result == Source::Result(place(operations.len())) => last,
+        other => {
+            operations.extend(other);
+            Operation::Unary { operator: Unary::Same, operand: result }
+        }
+    };
     let mut last_use = vec![0_usize; operations.len()];
     let mut note = |source: Source, place: usize| {
         if let Source::Result(index) = source
@@ -34,7 +42,7 @@ pub(super) fn allocate(operations: Vec<Operation>, result: Source) -> Result<Pla
     for (place, operation) in operations.iter().enumerate() {
         operation.sources().for_each(|source| note(source, place));
     }
-    note(result, usize::MAX);
+    last.sources().for_each(|source| note(source, usize::MAX));
     let mut register_of: Vec<u32> = Vec::with_capacity(operations.len());
     let mut free: Vec<u32> = Vec::new();
     let mut registers = 0_u32;
@@ -62,7 +70,7 @@ pub(super) fn allocate(operations: Vec<Operation>, result: Source) -> Result<Pla
     if registers > limits::COLUMN_REGISTERS {
         return Err(Error::limit("MemoryError", "the expression keeps too many columns at once"));
     }
-    Ok(Plan { result: in_register(result, &register_of), steps, registers })
+    Ok(Plan { last: last.map_sources(|source| in_register(source, &register_of)), steps, registers })
 }
 
 fn in_register(source: Source, register_of: &[u32]) -> Source {

@@ -25,7 +25,7 @@ pub(super) enum Level {
 }
 
 /// What waits for its right operand or its end.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Pending {
     Paren {
         start: usize,
@@ -78,7 +78,7 @@ pub(super) enum Paren {
     },
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Call {
     pub(super) function: u16,
     pub(super) at: u32,

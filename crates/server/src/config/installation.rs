@@ -3,12 +3,47 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use transport::limits::MAX_LISTENERS;
+use transport::{Access, CertificateError, listening_address, read_key_pair};
+
 use super::problem::Fault;
 use super::section::Item;
 use crate::limits::{
-    COMMANDS_AT_ONCE, COMPUTATIONS_WAITING, MAX_COMMANDS_AT_ONCE, MAX_COMPUTATIONS_WAITING,
-    MAX_SHUTDOWN_GRACE, SHUTDOWN_GRACE,
+    COMMANDS_AT_ONCE, COMPUTATIONS_WAITING, LOG_BYTES, MAX_COMMANDS_AT_ONCE, MAX_COMPUTATIONS_WAITING,
+    MAX_LOG_BYTES, MAX_LOG_FILES, MAX_SHUTDOWN_GRACE, MIN_LOG_BYTES, SHUTDOWN_GRACE,
 };
+
+/// A socket that the configuration asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where, as a ZeroMQ endpoint.
+    pub endpoint: String,
+    /// How.
+    pub protection: Protection,
+}
+
+/// How a listener is protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// Not at all, which the transport allows on loopback alone.
+    Plain,
+    /// By CURVE, under the server's key in this certificate.
+    Key(PathBuf),
+}
+
+impl Listener {
+    /// Reads the key, where there is one.
+    ///
+    /// # Errors
+    /// The certificate cannot be used.
+    pub fn open(&self) -> Result<(String, Access), CertificateError> {
+        let access = match &self.protection {
+            Protection::Plain => Access::Plain,
+            Protection::Key(path) => Access::Curve(read_key_pair(path)?),
+        };
+        Ok((self.endpoint.clone(), access))
+    }
+}
 
 /// The limits that an installation may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +52,10 @@ pub struct Limits {
     pub commands_at_once: usize,
     /// Long computations that wait, from 1 to [`MAX_COMPUTATIONS_WAITING`].
     pub computations_waiting: usize,
+    /// Bytes of the log from which on it is rotated, from [`MIN_LOG_BYTES`] to [`MAX_LOG_BYTES`].
+    pub log_bytes: u64,
+    /// Rotated files of the log that are kept; `None` keeps all.
+    pub log_files: Option<usize>,
     /// How long running commands have when the server stops, at most [`MAX_SHUTDOWN_GRACE`].
     pub shutdown_grace: Duration,
 }
@@ -26,13 +65,21 @@ impl Default for Limits {
         Self {
             commands_at_once: COMMANDS_AT_ONCE,
             computations_waiting: COMPUTATIONS_WAITING,
+            log_bytes: LOG_BYTES,
+            log_files: None,
             shutdown_grace: SHUTDOWN_GRACE,
         }
     }
 }
 
 pub(super) fn limits(item: &Item<'_>) -> Result<Limits, Fault> {
-    let section = item.section(&["commands_at_once", "computations_waiting", "shutdown_grace"])?;
+    let section = item.section(&[
+        "commands_at_once",
+        "computations_waiting",
+        "log_bytes",
+        "log_files",
+        "shutdown_grace",
+    ])?;
     let defaults = Limits::default();
     let count = |key: &str, max: usize, default: usize| {
         let max = i64::try_from(max).unwrap_or(i64::MAX);
@@ -46,6 +93,12 @@ pub(super) fn limits(item: &Item<'_>) -> Result<Limits, Fault> {
             MAX_COMPUTATIONS_WAITING,
             defaults.computations_waiting,
         )?,
+        log_bytes: section
+            .optional("log_bytes", |item| item.integer(MIN_LOG_BYTES, MAX_LOG_BYTES))?
+            .map_or(defaults.log_bytes, i64::unsigned_abs),
+        log_files: section
+            .optional("log_files", |item| item.integer(1, MAX_LOG_FILES))?
+            .and_then(|count| usize::try_from(count).ok()),
         shutdown_grace: section
             .optional("shutdown_grace", |item| item.duration(MAX_SHUTDOWN_GRACE))?
             .unwrap_or(defaults.shutdown_grace),
@@ -55,25 +108,41 @@ pub(super) fn limits(item: &Item<'_>) -> Result<Limits, Fault> {
 /// The log's path, for `[server]`; a relative one lies beside the configuration.
 pub(super) fn server(item: &Item<'_>, directory: &Path) -> Result<Option<PathBuf>, Fault> {
     let section = item.section(&["log", "jail"])?;
-    section.optional("log", |item| match item.string()? {
-        "" => Err(item.fault("must name a file")),
-        path => Ok(directory.join(path)),
-    })
+    section.optional("log", |item| Ok(directory.join(file(item)?)))
 }
 
-/// The endpoint of the listener. There is one so far, and it has to say that it is plain: a listener that does not
-/// will be encrypted as soon as this program can do that, and must not mean something else until then.
-pub(super) fn listeners(item: &Item<'_>) -> Result<Option<String>, Fault> {
-    let listeners = item.list()?;
-    if let Some(second) = listeners.get(1) {
-        return Err(second.fault("is a second listener; this version has one"));
+/// The listeners. Each one says how it is protected, so that nothing becomes plain text by an omission.
+pub(super) fn listeners(item: &Item<'_>, directory: &Path) -> Result<Vec<Listener>, Fault> {
+    let items = item.list()?;
+    if let Some(excess) = items.get(MAX_LISTENERS) {
+        return Err(excess.fault(format!("is one too many; a server has at most {MAX_LISTENERS} listeners")));
     }
-    let Some(listener) = listeners.first() else { return Ok(None) };
-    let section = listener.section(&["endpoint", "plain"])?;
+    items.iter().map(|item| listener(item, directory)).collect()
+}
+
+fn listener(item: &Item<'_>, directory: &Path) -> Result<Listener, Fault> {
+    let section = item.section(&["endpoint", "key", "plain"])?;
     let endpoint = section.required("endpoint")?;
-    match section.get("plain") {
-        Some(plain) if plain.boolean()? => Ok(Some(endpoint.string()?.to_owned())),
-        _ => Err(listener
-            .fault("must say `plain = true`: this version has no keys, and serves its own machine alone")),
+    let plain = section.optional("plain", Item::boolean)?.unwrap_or(false);
+    let protection = match (section.get("key"), plain) {
+        (Some(key), false) => Protection::Key(directory.join(file(&key)?)),
+        (None, true) => Protection::Plain,
+        (Some(_), true) => return Err(section.fault(format!("`{}` has a key and is plain", item.name))),
+        (None, false) => {
+            return Err(item.fault(
+                "must name the server's `key`, a certificate of `bidden keygen`, or say `plain = true`, which serves this machine alone",
+            ));
+        }
+    };
+    listening_address(endpoint.string()?, plain)
+        .map_err(|error| endpoint.fault(format!("cannot be: {error}")))?;
+    Ok(Listener { endpoint: endpoint.string()?.to_owned(), protection })
+}
+
+/// A file's name.
+fn file<'d>(item: &Item<'d>) -> Result<&'d str, Fault> {
+    match item.string()? {
+        "" => Err(item.fault("must name a file")),
+        path => Ok(path),
     }
 }

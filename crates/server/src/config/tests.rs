@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Configuration, ConfigurationError};
+use super::{Configuration, ConfigurationError, Listener, Protection};
 use crate::policy::{Grant, Policy, Right};
+use transport::{KeyPair, write_certificates};
 use wire::PublicKey;
 
 const KEY: &str = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7";
@@ -95,12 +96,12 @@ fn unknown_keys_stop_the_start_wherever_they_stand() {
     wrong("[server]\nlogs = 'x'", "f:2:1: unknown key `logs` in `server`; did you mean `log`?");
     wrong(
         "[limits]\n commands = 1",
-        "f:2:2: unknown key `commands` in `limits`; did you mean `commands_at_once`?",
+        "f:2:2: unknown key `commands` in `limits`; known are `commands_at_once`, `computations_waiting`, `log_bytes`, `log_files`, `shutdown_grace`",
     );
     wrong("[roles.r]\nright = []", "f:2:1: unknown key `right` in `roles.r`; did you mean `rights`?");
     wrong(
         "[users.u]\nkey = ''",
-        "f:2:1: unknown key `key` in `users.u`; known are `roles`, `public_key`, `not_after`",
+        "f:2:1: unknown key `key` in `users.u`; known are `roles`, `public_key`, `certificate`, `not_after`",
     );
     wrong(
         "[commands.c]\nprogramm = '/usr/bin/uname'",
@@ -120,7 +121,7 @@ fn unknown_keys_stop_the_start_wherever_they_stand() {
     );
     wrong(
         "[[listeners]]\nendpoint = 'x'\nserver_key = 'x'",
-        "f:3:1: unknown key `server_key` in `listeners[1]`; known are `endpoint`, `plain`",
+        "f:3:1: unknown key `server_key` in `listeners[1]`; known are `endpoint`, `key`, `plain`",
     );
     wrong("[[tests]]\nusr = 'x'", "f:2:1: unknown key `usr` in `tests[1]`; did you mean `user`?");
 }
@@ -318,7 +319,7 @@ fn roles_come_to_a_table_of_what_each_user_may_do() {
 
 #[test]
 fn a_user_is_a_key_of_his_own() {
-    wrong("[users.ann]\nroles = []", "f:1:1: `users.ann` lacks the key `public_key`");
+    wrong("[users.ann]\nroles = []", "f:1:1: `users.ann` lacks the key `public_key` or `certificate`");
     wrong(&format!("[users.ann]\npublic_key = '{KEY}'"), "f:1:1: `users.ann` lacks the key `roles`");
     wrong(
         "[users.ann]\nroles = []\npublic_key = 'abc'",
@@ -344,18 +345,59 @@ fn listeners_log_and_limits_are_read() {
     let text = "[server]\nlog = 'x/server.log'\n[[listeners]]\nendpoint = 'tcp://127.0.0.1:5556'\nplain = true\n\
                 [limits]\ncommands_at_once = 7\ncomputations_waiting = 8\nshutdown_grace = '1m'";
     let read = Configuration::parse("/etc/bidden/bidden.toml", text).expect("correct");
-    assert_eq!(read.listen.as_deref(), Some("tcp://127.0.0.1:5556"));
+    let plain = Listener { endpoint: "tcp://127.0.0.1:5556".into(), protection: Protection::Plain };
+    assert_eq!(read.listeners, [plain]);
     assert_eq!(read.log.as_deref().and_then(|path| path.to_str()), Some("/etc/bidden/x/server.log"));
     let limits = read.limits;
     assert_eq!((limits.commands_at_once, limits.computations_waiting), (7, 8));
     assert_eq!(limits.shutdown_grace, Duration::from_mins(1));
+}
+
+#[test]
+fn a_listener_says_how_it_is_protected() {
+    let text = "[[listeners]]\nendpoint = 'tcp://0.0.0.0:5555'\nkey = 'server.key_secret'\n\
+                [[listeners]]\nendpoint = 'tcp://0.0.0.0:5556'\nkey = '/keys/new.key_secret'\n";
+    let read = Configuration::parse("/etc/bidden/bidden.toml", text).expect("correct");
+    let keys: Vec<_> = read.listeners.iter().map(|listener| &listener.protection).collect();
+    let key = |path: &str| Protection::Key(path.into());
+    assert_eq!(keys, [&key("/etc/bidden/server.key_secret"), &key("/keys/new.key_secret")]);
     for plain in ["", "plain = false"] {
         let error =
             parse(&format!("[[listeners]]\nendpoint = 'tcp://127.0.0.1:1'\n{plain}")).expect_err("no");
-        assert!(error.starts_with("f:1:1: `listeners[1]` must say `plain = true`"), "{error}");
+        assert!(error.starts_with("f:1:1: `listeners[1]` must name the server's `key`"), "{error}");
     }
-    let two = "[[listeners]]\nendpoint = 'a'\nplain = true\n".repeat(2);
-    assert!(parse(&two).expect_err("one").starts_with("f:4:1: `listeners[2]` is a second listener"));
+    wrong(
+        "[[listeners]]\nendpoint = 'tcp://127.0.0.1:1'\nplain = true\nkey = 'k'",
+        "f:1:1: `listeners[1]` has a key and is plain",
+    );
+    wrong(
+        "[[listeners]]\nendpoint = 'tcp://127.0.0.1:1'\nkey = ''",
+        "f:3:7: `listeners[1].key` must name a file",
+    );
+    let many = "[[listeners]]\nendpoint = 'tcp://127.0.0.1:1'\nplain = true\n".repeat(9);
+    assert!(parse(&many).expect_err("too many").starts_with("f:25:1: `listeners[9]` is one too many"));
+}
+
+#[test]
+fn a_user_can_be_a_certificate() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let pair = KeyPair::generate();
+    write_certificates(&directory.path().join("ann"), &pair).expect("written");
+    let file = directory.path().join("bidden.toml");
+    let file = file.to_str().expect("UTF-8");
+    let text = "[users.ann]\nroles = []\ncertificate = 'ann.key'";
+    let policy = Configuration::parse(file, text).expect("correct").policy;
+    assert_eq!(policy.user_of_key(&pair.public()).map(|user| user.name.as_str()), Some("ann"));
+    let missing = parse("[users.ann]\nroles = []\ncertificate = 'nobody.key'").expect_err("missing");
+    assert!(missing.starts_with("f:3:15: `users.ann.certificate` cannot be used: nobody.key: "), "{missing}");
+    wrong(
+        &format!("[users.ann]\nroles = []\ncertificate = 'ann.key'\npublic_key = '{KEY}'"),
+        "f:3:15: `users.ann.certificate` stands beside a `public_key`; one of the two is enough",
+    );
+    wrong(
+        "[users.local]\nroles = []\ncertificate = 'ann.key'",
+        "f:3:15: `users.local.certificate` has no meaning: `local` is whoever connects in plain text from this machine",
+    );
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! `[roles.NAME]` and `[users.NAME]`: names that come to a table of what each user may do.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use transport::read_public_key;
 use wire::PublicKey;
 
 use super::command::named;
@@ -60,12 +62,14 @@ fn role(source: Source<'_>, item: &Item<'_>, known: &BTreeMap<String, Command>) 
 pub(super) fn users(
     source: Source<'_>,
     item: &Item<'_>,
+    directory: &Path,
     roles: &BTreeMap<String, Role>,
     faults: &mut Vec<Fault>,
 ) -> Result<Vec<(User, Option<PublicKey>)>, Fault> {
     let mut users: Vec<(User, Option<PublicKey>)> = Vec::new();
     for (key, item) in item.entries()? {
-        let read = named(&key, "a user").and_then(|()| user(key.text, source.line(key.at), &item, roles));
+        let read =
+            named(&key, "a user").and_then(|()| user(key.text, source.line(key.at), &item, directory, roles));
         match read {
             Ok((user, public_key)) => {
                 let same = |(other, key): &&(User, Option<PublicKey>)| {
@@ -87,17 +91,25 @@ fn user(
     name: &str,
     line: u32,
     item: &Item<'_>,
+    directory: &Path,
     known: &BTreeMap<String, Role>,
 ) -> Result<(User, Option<PublicKey>), Fault> {
-    let section = item.section(&["roles", "public_key", "not_after"])?;
-    let public_key = match (section.get("public_key"), name) {
-        (Some(item), LOCAL) => {
+    let section = item.section(&["roles", "public_key", "certificate", "not_after"])?;
+    let public_key = match (section.get("public_key"), section.get("certificate"), name) {
+        (Some(item), _, LOCAL) | (None, Some(item), LOCAL) => {
             return Err(
                 item.fault("has no meaning: `local` is whoever connects in plain text from this machine")
             );
         }
-        (None, LOCAL) => None,
-        _ => Some(section.required("public_key").and_then(|item| public_key(&item))?),
+        (None, None, LOCAL) => None,
+        (Some(item), None, _) => Some(public_key(&item)?),
+        (None, Some(item), _) => Some(certificate(&item, directory)?),
+        (Some(_), Some(item), _) => {
+            return Err(item.fault("stands beside a `public_key`; one of the two is enough"));
+        }
+        (None, None, _) => {
+            return Err(section.fault(format!("`{}` lacks the key `public_key` or `certificate`", item.name)));
+        }
     };
     let mut user = User {
         name: name.to_owned(),
@@ -126,4 +138,9 @@ fn user(
 fn public_key(item: &Item<'_>) -> Result<PublicKey, Fault> {
     let words = "must be a public key: the 40 characters that stand in a certificate behind `public-key`";
     PublicKey::parse(item.string()?).ok_or_else(|| item.fault(words))
+}
+
+fn certificate(item: &Item<'_>, directory: &Path) -> Result<PublicKey, Fault> {
+    read_public_key(&directory.join(item.string()?))
+        .map_err(|error| item.fault(format!("cannot be used: {error}")))
 }

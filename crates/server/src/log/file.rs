@@ -9,16 +9,20 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::OpenError;
+use super::archive::{log_files, open_lines, rotated_files};
 use crate::limits::MAX_LOG_LINE_BYTES;
 
 /// Only its owner reads it: it holds what people asked for and what they got.
-const MODE: u32 = 0o600;
+pub(super) const MODE: u32 = 0o600;
 
-/// What every log starts with.
-const FIRST_BYTES: &[u8] = b"{\"seq\":1,\"time\":\"";
+/// What every file of a log starts with.
+const FIRST_BYTES: &[u8] = b"{\"seq\":";
 
 pub(super) struct Opened {
     pub(super) file: File,
+    pub(super) bytes: u64,
+    /// The number of the file's first record, or of the one that will be.
+    pub(super) first_sequence: u64,
     pub(super) next_sequence: u64,
     pub(super) previous: [u8; 32],
     pub(super) torn_bytes: u64,
@@ -27,27 +31,66 @@ pub(super) struct Opened {
 pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
     let shown = path.display().to_string();
     let failed = |source| OpenError::Io { path: path.display().to_string(), source };
-    let mut file =
-        OpenOptions::new().read(true).append(true).create(true).mode(MODE).open(path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(shown)),
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
-    }
+    let mut file = open_locked(path)?;
     let Tail { last_line, torn_bytes, is_ours } = read_tail(&mut file).map_err(failed)?;
     let (next_sequence, previous) = match last_line {
-        None if torn_bytes == 0 || is_ours => (1, [0; 32]),
+        None if torn_bytes == 0 || is_ours => before_an_empty_file(path).map_err(failed)?,
         None => return Err(OpenError::Foreign(shown)),
-        Some(line) => {
-            let last: LastRecord = serde_json::from_slice(&line).map_err(|_| OpenError::Foreign(shown))?;
-            (last.seq.saturating_add(1), Sha256::digest(&line).into())
-        }
+        Some(line) => next_after(&line).ok_or(OpenError::Foreign(shown))?,
     };
+    let mut bytes = file.metadata().map_err(failed)?.len();
     if torn_bytes > 0 {
-        let length = file.metadata().map_err(failed)?.len();
-        file.set_len(length.saturating_sub(torn_bytes)).map_err(failed)?;
+        bytes = bytes.saturating_sub(torn_bytes);
+        file.set_len(bytes).map_err(failed)?;
     }
-    Ok(Opened { file, next_sequence, previous, torn_bytes })
+    let first_sequence = match log_files(path).map_err(failed)?.pop() {
+        Some(last) if bytes > 0 => last.first,
+        _ => next_sequence,
+    };
+    Ok(Opened { file, bytes, first_sequence, next_sequence, previous, torn_bytes })
+}
+
+/// Opens the file that takes the place of one that was rotated. Nothing may stand in it yet.
+pub(super) fn open_next(path: &Path) -> Result<File, OpenError> {
+    let file = open_locked(path)?;
+    match file.metadata() {
+        Ok(metadata) if metadata.len() == 0 => Ok(file),
+        Ok(_) => Err(OpenError::Foreign(path.display().to_string())),
+        Err(source) => Err(OpenError::Io { path: path.display().to_string(), source }),
+    }
+}
+
+fn open_locked(path: &Path) -> Result<File, OpenError> {
+    let failed = |source| OpenError::Io { path: path.display().to_string(), source };
+    let file =
+        OpenOptions::new().read(true).append(true).create(true).mode(MODE).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.display().to_string())),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Where the chain goes on in a file that holds nothing: after the last record of the files before it, or at its start.
+fn before_an_empty_file(path: &Path) -> io::Result<(u64, [u8; 32])> {
+    let Some(before) = rotated_files(path)?.pop() else { return Ok((1, [0; 32])) };
+    let (mut lines, mut line, mut last) = (open_lines(&before.path)?, Vec::new(), Vec::new());
+    loop {
+        lines.read(&mut line)?;
+        match line.strip_suffix(b"\n") {
+            Some(whole) => last = whole.to_vec(),
+            None => break,
+        }
+    }
+    let foreign =
+        || io::Error::new(io::ErrorKind::InvalidData, format!("{} is no log", before.path.display()));
+    next_after(&last).ok_or_else(foreign)
+}
+
+/// The number and the hash that the record after this line has.
+fn next_after(line: &[u8]) -> Option<(u64, [u8; 32])> {
+    let last: LastRecord = serde_json::from_slice(line).ok()?;
+    Some((last.seq.saturating_add(1), Sha256::digest(line).into()))
 }
 
 /// Writes all of `bytes` and removes from their front what was written, even when only a part was.

@@ -1,12 +1,22 @@
 //! One line of the log: what every record carries, around what this one has to say.
 
+use std::fmt::Display;
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
+use wire::PublicKey;
 
 use super::escape::{push_json, push_text};
+
+/// What is spelled without quotes, backslashes and control characters.
+pub(crate) trait Word: Display {}
+
+impl Word for SocketAddr {}
+impl Word for IpAddr {}
+/// The alphabet of Z85 (RFC 32) has none of them.
+impl Word for PublicKey {}
 
 /// A record while it is written.
 pub(crate) struct Line<'a> {
@@ -37,11 +47,11 @@ impl<'a> Line<'a> {
         self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
-    /// A key with a network address.
-    pub(crate) fn address(&mut self, key: &str, address: SocketAddr) {
+    /// A key with a network address or a public key: a word that needs no escape.
+    pub(crate) fn word(&mut self, key: &str, word: &impl Word) {
         self.key(key);
-        // Writing into memory cannot fail; an address is plain text.
-        let _ = write!(self.out, "\"{address}\"");
+        // Writing into memory cannot fail.
+        let _ = write!(self.out, "\"{word}\"");
     }
 
     /// A key with a JSON value, which may hold any character that JSON permits.

@@ -1,14 +1,16 @@
-//! Every type of request by every kind of user, over a real socket: the policy is asked exactly once before anything is
-//! done, and never for someone whose time is over.
+//! Every type of request by every kind of user, over real sockets: the policy is asked exactly once before anything is
+//! done, and never for someone who is nobody any more.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use transport::{Connection, Listener};
+use transport::{Access, Connection, KeyPair, Listeners, Security};
+use wire::PublicKey;
 
 use super::pipeline;
 use crate::config::{Configuration, Limits};
-use crate::log::Log;
+use crate::log::{Log, Rotation};
 use crate::policy::QUESTIONS;
 use crate::service::Service;
 
@@ -27,35 +29,65 @@ rights = ['compute']
 [roles.nothing]
 ";
 
-/// A kind of user: what the configuration says of `local`, and what that comes to.
+/// A kind of user: how he connects, what the configuration says of him, and what that comes to.
+#[derive(Clone, Copy)]
 struct Identity {
-    users: &'static str,
+    connects: Connects,
+    user: &'static str,
     commands: &'static [&'static str],
     compute: bool,
     valid: bool,
 }
 
-const IDENTITIES: [Identity; 9] = [
-    Identity { users: "", commands: &["one", "two"], compute: true, valid: true },
-    Identity { users: "roles = ['all']", commands: &["one", "two"], compute: true, valid: true },
-    Identity { users: "roles = ['one']", commands: &["one"], compute: false, valid: true },
-    Identity { users: "roles = ['compute']", commands: &[], compute: true, valid: true },
-    Identity { users: "roles = ['one', 'compute']", commands: &["one"], compute: true, valid: true },
-    Identity { users: "roles = ['nothing']", commands: &[], compute: false, valid: true },
-    Identity { users: "roles = []", commands: &[], compute: false, valid: true },
-    Identity {
-        users: "roles = ['all']\nnot_after = 2030-01-01T00:00:00Z",
-        commands: &[],
-        compute: false,
-        valid: false,
-    },
-    Identity {
-        users: "roles = ['all']\nnot_after = 2030-01-01T00:00:01Z",
-        commands: &["one", "two"],
-        compute: true,
-        valid: true,
-    },
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Connects {
+    Plainly,
+    WithKey,
+}
+
+const ALL: &[&str] = &["one", "two"];
+
+const IDENTITIES: [Identity; 15] = [
+    local("", ALL, true),
+    local("roles = ['all']", ALL, true),
+    local("roles = ['one']", &["one"], false),
+    local("roles = ['compute']", &[], true),
+    local("roles = ['one', 'compute']", &["one"], true),
+    local("roles = ['nothing']", &[], false),
+    local("roles = []", &[], false),
+    nobody(local("roles = ['all']\nnot_after = 2030-01-01T00:00:00Z", &[], false)),
+    local("roles = ['all']\nnot_after = 2030-01-01T00:00:01Z", ALL, true),
+    ann("roles = ['all']", ALL, true),
+    ann("roles = ['one']", &["one"], false),
+    ann("roles = []", &[], false),
+    ann("roles = ['all']\nnot_after = 2030-01-01T00:00:01Z", ALL, true),
+    nobody(ann("roles = ['all']\nnot_after = 2030-01-01T00:00:00Z", &[], false)),
+    // Removed while her connection is open.
+    nobody(ann("", &[], false)),
 ];
+
+const fn local(user: &'static str, commands: &'static [&'static str], compute: bool) -> Identity {
+    Identity { connects: Connects::Plainly, user, commands, compute, valid: true }
+}
+
+const fn ann(user: &'static str, commands: &'static [&'static str], compute: bool) -> Identity {
+    Identity { connects: Connects::WithKey, ..local(user, commands, compute) }
+}
+
+const fn nobody(identity: Identity) -> Identity {
+    Identity { valid: false, ..identity }
+}
+
+impl Identity {
+    /// The configuration's section about him, if it has one.
+    fn section(&self, key: PublicKey) -> String {
+        match (self.user, self.connects) {
+            ("", _) => String::new(),
+            (user, Connects::Plainly) => format!("[users.local]\n{user}\n"),
+            (user, Connects::WithKey) => format!("[users.ann]\npublic_key = '{key}'\n{user}\n"),
+        }
+    }
+}
 
 /// A request, and its code (`None` for success) for a user of that kind.
 type Case = (&'static str, u32, fn(&Identity) -> Option<&'static str>);
@@ -89,44 +121,53 @@ async fn every_request_type_and_identity_state_asks_the_policy_exactly_once() {
 }
 
 async fn ask_everything() {
-    let listener = Listener::bind_loopback("tcp://127.0.0.1:0").await.expect("a port");
-    let connection = Connection::open(listener.endpoint(), Duration::from_secs(5)).await.expect("connected");
+    let (server_key, key) = (KeyPair::generate(), KeyPair::generate());
+    let security = Security::Curve { key: key.clone(), server_key: server_key.public() };
+    let endpoints =
+        [Access::Plain, Access::Curve(server_key)].map(|access| ("tcp://127.0.0.1:0".into(), access));
+    let listeners = Listeners::bind(endpoints.into(), Arc::new(|_| true)).await.expect("two ports");
+    let endpoints: Vec<_> = listeners.endpoints().map(|(endpoint, _)| endpoint.to_owned()).collect();
+    let within = Duration::from_secs(5);
+    let plain = Connection::open(&endpoints[0], &Security::Plain, within).await.expect("connected");
+    let encrypted = Connection::open(&endpoints[1], &security, within).await.expect("connected");
+    let rotation = Rotation { bytes: u64::MAX, keep: None };
     for identity in &IDENTITIES {
         let directory = tempfile::tempdir().expect("a directory");
-        let (log, _) = Log::open(&directory.path().join("server.log")).expect("a log");
-        let users =
-            if identity.users.is_empty() { "" } else { &format!("[users.local]\n{}\n", identity.users) };
-        let read = Configuration::parse("f", &format!("{COMMANDS}{users}"));
+        let (log, _) = Log::open(&directory.path().join("server.log"), rotation).expect("a log");
+        let read = Configuration::parse("f", &format!("{COMMANDS}{}", identity.section(key.public())));
         let policy = read.unwrap_or_else(|error| panic!("{error}")).policy;
         let mut service = Service::new(policy, Limits::default(), log, jail::Launcher::absent());
         service.clock = || "2030-01-01T00:00:00Z".parse().expect("a moment");
+        let connection = if identity.connects == Connects::Plainly { &plain } else { &encrypted };
         for (request, questions, code) in REQUESTS {
             connection.send(request.as_bytes().to_vec(), vec![]).await.expect("sent");
             let mut frames = Vec::new();
-            listener.receive(&mut frames).await.expect("received");
+            listeners.receive(&mut frames).await.expect("received");
             let frame = frames.pop().expect("one frame");
             QUESTIONS.set(0);
             let recorded = pipeline(&service, frame).await;
-            let shown = format!("{request} by {:?}", identity.users);
+            let shown = format!("{request} by {:?}, who connects {:?}", identity.user, identity.connects);
             let (questions, code) =
                 if identity.valid { (questions, code(identity)) } else { (0, Some("refused")) };
             assert_eq!(QUESTIONS.get(), questions, "{shown}");
             let (_, reply, _) = recorded.into_reply(&service.log.commit().expect("written"));
             let reply: Value = serde_json::from_slice(&reply).expect("JSON");
             assert_eq!(reply["code"].as_str(), code, "{shown}: {reply}");
+            assert!(
+                identity.connects == Connects::Plainly || reply["result"]["user"] != "local",
+                "{shown}: {reply}"
+            );
         }
-        let described = service.policy().describe(service.policy().local());
-        assert_eq!(
-            described.contains("\"name\":\"two\""),
-            identity.commands.contains(&"two") || !identity.valid,
-            "{described}"
-        );
         let text = std::fs::read_to_string(directory.path().join("server.log")).expect("a log");
         let started = text.lines().filter(|line| line.contains("\"event\":\"started\"")).count();
-        assert_eq!(started, identity.commands.len(), "{:?}", identity.users);
+        assert_eq!(started, identity.commands.len(), "{:?}", identity.user);
+        let key_in_log = text.matches(&format!("\"key\":\"{}\"", key.public())).count();
+        assert_eq!(key_in_log > 0, identity.connects == Connects::WithKey);
         if !identity.valid {
-            assert_eq!(text.matches("the user's time is over").count(), REQUESTS.len());
+            let reason =
+                if identity.user.is_empty() { "no user has this key" } else { "the user's time is over" };
+            assert_eq!(text.matches(reason).count(), REQUESTS.len());
         }
     }
-    listener.close().await;
+    listeners.close().await;
 }

@@ -10,7 +10,7 @@ mod pattern;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-pub(crate) use grammar::is_name;
+pub use grammar::is_name;
 
 pub use beneath::{InvalidRoot, Root};
 pub use pattern::{InvalidPattern, Pattern};

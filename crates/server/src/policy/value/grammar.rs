@@ -53,8 +53,9 @@ pub(super) fn number(text: &str) -> Option<f64> {
     }
 }
 
-/// A word of ASCII letters, digits, `_`, and behind the first character `.` and `-`.
-pub(crate) fn is_name(text: &str) -> bool {
+/// Whether this is a name, of a user or a command: 1 to 64 ASCII letters, digits, `_`, and behind the first character
+/// `.` and `-`.
+pub fn is_name(text: &str) -> bool {
     let permitted = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     (1..=MAX_NAME_BYTES).contains(&text.len()) && text.bytes().all(permitted) && !text.starts_with(['.', '-'])
 }

@@ -1,0 +1,150 @@
+//! All sockets of a server as one source of frames.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::future::select_all;
+use tokio::sync::{Mutex, mpsc};
+use wire::PublicKey;
+
+use crate::door::{Admission, Door, FailedHandshake};
+use crate::limits::{MAX_LISTENERS, MAX_REPORTS};
+use crate::listener::{Access, Listener};
+use crate::peer::Peer;
+
+/// The bound sockets of a server. They live on one thread, inside a `tokio::task::LocalSet`.
+pub struct Listeners {
+    listeners: Vec<Listener>,
+    failures: Mutex<mpsc::Receiver<FailedHandshake>>,
+}
+
+/// One message of a client.
+#[derive(Debug)]
+pub struct Frame {
+    /// Who sent it.
+    pub peer: Peer,
+    /// Its first frame, where it is a message that the protocol knows.
+    pub body: Option<Bytes>,
+    /// The frames after the first.
+    pub attachments: Vec<Bytes>,
+    /// The way back to the one who sent it.
+    pub return_path: ReturnPath,
+    /// When it was taken from the socket.
+    pub arrived: Instant,
+}
+
+/// Where a reply to a frame goes: to the routing id that the frame came from, in the shape that it came in. An id that
+/// the client did not declare belongs to its connection alone.
+#[derive(Clone, Debug)]
+pub struct ReturnPath {
+    pub(crate) listener: usize,
+    pub(crate) peer: Peer,
+    pub(crate) delimiter: bool,
+}
+
+/// Why a listener could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The endpoint is not `tcp://ADDRESS:PORT`.
+    #[error("`{0}` is not an endpoint; write it as tcp://ADDRESS:PORT, such as tcp://127.0.0.1:5555")]
+    Endpoint(String),
+    /// Plain text on an address that other machines can reach.
+    #[error(
+        "`{0}` can be reached by other machines, and without keys bidden serves this machine alone; listen on tcp://127.0.0.1:PORT, or make keys with `bidden init`"
+    )]
+    NotLoopback(String),
+    /// More sockets than a server may have, or none.
+    #[error("{0} listeners; a server has 1 to {MAX_LISTENERS}")]
+    Count(usize),
+    /// The operating system refused the address.
+    #[error("cannot listen on {endpoint}: {reason}")]
+    Bind {
+        /// The endpoint that was asked for.
+        endpoint: String,
+        /// The system's words.
+        reason: String,
+    },
+}
+
+/// The sockets are closed and will yield nothing more.
+#[derive(Debug, thiserror::Error)]
+#[error("the socket is closed")]
+pub struct Closed;
+
+impl Listeners {
+    /// Binds a socket for each endpoint. Where keys are used, those connect that `admits` lets in.
+    ///
+    /// # Errors
+    /// A malformed endpoint, plain text on an address that is not loopback, or an address that the system does not
+    /// give.
+    pub async fn bind(endpoints: Vec<(String, Access)>, admits: Admission) -> Result<Self, ListenError> {
+        if !(1..=MAX_LISTENERS).contains(&endpoints.len()) {
+            return Err(ListenError::Count(endpoints.len()));
+        }
+        let (reports, failures) = mpsc::channel(MAX_REPORTS);
+        let door = Arc::new(Door::new(admits, reports, endpoints.len()));
+        let mut listeners = Vec::new();
+        for (endpoint, access) in endpoints {
+            listeners.push(Listener::bind(&endpoint, access, &door).await?);
+        }
+        Ok(Self { listeners, failures: Mutex::new(failures) })
+    }
+
+    /// Where they listen, with the real ports, and who may connect there.
+    pub fn endpoints(&self) -> impl Iterator<Item = (&str, &Access)> {
+        self.listeners.iter().map(|listener| (listener.endpoint(), listener.access()))
+    }
+
+    /// Waits for a message and takes what else is there, from each socket up to [`crate::limits::MAX_BATCH`].
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// A socket is closed.
+    pub async fn receive(&self, batch: &mut Vec<Frame>) -> Result<(), Closed> {
+        let first = match self.listeners.as_slice() {
+            [only] => only.next(0).await,
+            several => {
+                let next = (0..).zip(several).map(|(index, listener)| Box::pin(listener.next(index)));
+                select_all(next).await.0
+            }
+        };
+        let first = first.ok_or(Closed)?;
+        let arrived = first.arrived;
+        batch.push(first);
+        for (index, listener) in (0..).zip(&self.listeners) {
+            listener.take_waiting(index, arrived, batch);
+        }
+        Ok(())
+    }
+
+    /// Sends a reply. Never waits.
+    pub fn reply(&self, to: &ReturnPath, body: Vec<u8>, attachment: Option<Bytes>) {
+        if let Some(listener) = self.listeners.get(to.listener) {
+            listener.reply(to, body, attachment);
+        }
+    }
+
+    /// Waits for a failed handshake that is to be told. Dropping the future loses nothing.
+    pub async fn failed_handshake(&self) -> FailedHandshake {
+        match self.failures.lock().await.recv().await {
+            Some(failure) => failure,
+            // Nobody is left who could report one.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Closes the connections of keys that may not connect any more.
+    pub async fn dismiss(&self, admits: impl Fn(&PublicKey) -> bool) {
+        for listener in &self.listeners {
+            listener.dismiss(&admits).await;
+        }
+    }
+
+    /// Takes no more connections and gives the replies that are under way some time.
+    pub async fn close(self) {
+        for listener in self.listeners {
+            listener.close().await;
+        }
+    }
+}
