@@ -107,8 +107,9 @@ const REQUESTS: [Case; 10] = [
     ("", 0, |_| Some("invalid_request")),
 ];
 
+/// A command that is permitted goes as far as to the launcher, of which there is none in this test.
 fn runs(identity: &Identity, command: &str) -> Option<&'static str> {
-    refused_unless(identity.commands.contains(&command))
+    refused_unless(identity.commands.contains(&command)).or(Some("internal"))
 }
 
 fn refused_unless(permitted: bool) -> Option<&'static str> {
