@@ -1,7 +1,6 @@
 //! Starting the servers to be measured as child processes, and ending them whatever happens: a `Server` that is
 //! dropped is killed and waited for. A server that cannot be had on this machine is skipped with a reason.
 
-use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -81,14 +80,6 @@ pub(crate) fn spawn_echo(certificates: &[&Path]) -> Result<Start> {
     Server::start(command).map(Start::Running)
 }
 
-/// bidden with everything on. It listens in plain text with its built-in policy, or as its configuration says.
-pub(crate) fn spawn_bidden(log: &Path, configuration: Option<&Path>) -> Result<Start> {
-    match configuration {
-        Some(configuration) => spawn_bidden_with(log, &[OsStr::new("--config"), configuration.as_os_str()]),
-        None => spawn_bidden_with(log, &[]),
-    }
-}
-
 /// bidden with a policy that lets `true` run, which the built-in policy does not. It lies beside the log.
 pub(crate) fn spawn_bidden_with_true(log: &Path) -> Result<Start> {
     let configuration = log.with_extension("toml");
@@ -96,8 +87,9 @@ pub(crate) fn spawn_bidden_with_true(log: &Path) -> Result<Start> {
     spawn_bidden(log, Some(&configuration))
 }
 
-/// `BIDDEN_BIN`, or the program beside this one, as `cargo build --release` leaves it.
-fn spawn_bidden_with(log: &Path, arguments: &[&OsStr]) -> Result<Start> {
+/// bidden with everything on: `BIDDEN_BIN`, or the program beside this one, as `cargo build --release` leaves it. It
+/// listens in plain text, or as its configuration says.
+pub(crate) fn spawn_bidden(log: &Path, configuration: Option<&Path>) -> Result<Start> {
     let program = match std::env::var_os("BIDDEN_BIN") {
         Some(program) => PathBuf::from(program),
         None => std::env::current_exe()?.with_file_name("bidden"),
@@ -106,8 +98,10 @@ fn spawn_bidden_with(log: &Path, arguments: &[&OsStr]) -> Result<Start> {
         return Ok(Start::Skipped("no binary"));
     }
     let mut command = Command::new(program);
-    command.args(["serve", "--listen", "tcp://127.0.0.1:0", "--log"]).arg(log).args(arguments);
-    command.env_remove("BIDDEN_CONFIG");
+    command.args(["serve", "--listen", "tcp://127.0.0.1:0", "--log"]).arg(log).env_remove("BIDDEN_CONFIG");
+    if let Some(configuration) = configuration {
+        command.arg("--config").arg(configuration);
+    }
     Server::start(command).map(Start::Running)
 }
 

@@ -42,8 +42,6 @@ impl Exit {
         match code {
             ErrorCode::InvalidExpression | ErrorCode::ComputationFailed => Self::NoValue,
             ErrorCode::TimedOut | ErrorCode::CpuLimit => Self::TimedOut,
-            // As a shell tells of what the kernel killed.
-            ErrorCode::OutOfMemory => Self::Signal(9),
             ErrorCode::Refused | ErrorCode::InvalidParameters => Self::Refused,
             ErrorCode::InvalidRequest
             | ErrorCode::LimitExceeded

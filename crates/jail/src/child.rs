@@ -28,8 +28,6 @@ pub enum Step {
     ProcessLimit,
     /// The rules for its files (before the fork).
     FileRules,
-    /// Its control group.
-    ControlGroup,
     /// The fork.
     Fork,
     /// Standard input, output and error, and no other descriptor.
@@ -66,13 +64,12 @@ pub enum Step {
 
 impl Step {
     /// In their order.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 21] = [
         Self::Namespaces,
         Self::Mounts,
         Self::Proc,
         Self::ProcessLimit,
         Self::FileRules,
-        Self::ControlGroup,
         Self::Fork,
         Self::Descriptors,
         Self::Session,
@@ -99,7 +96,6 @@ impl Step {
             Self::Proc => "/proc",
             Self::ProcessLimit => "limit of processes",
             Self::FileRules => "rules for files",
-            Self::ControlGroup => "control group",
             Self::Fork => "fork",
             Self::Descriptors => "descriptors",
             Self::Session => "session",

@@ -23,13 +23,11 @@ pub enum Feature {
     LandlockScopes,
     /// A filter of system calls (seccomp(2)).
     Seccomp,
-    /// A control group for each command (cgroups(7)).
-    ControlGroup,
 }
 
 impl Feature {
     /// All of them, the most important first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::Namespaces,
         Self::ProcessNamespace,
         Self::Proc,
@@ -39,7 +37,6 @@ impl Feature {
         Self::Seccomp,
         Self::ProcessLimit,
         Self::LandlockScopes,
-        Self::ControlGroup,
     ];
 
     /// A word for programs.
@@ -54,13 +51,12 @@ impl Feature {
             Self::Landlock => "landlock",
             Self::LandlockScopes => "landlock_scopes",
             Self::Seccomp => "seccomp",
-            Self::ControlGroup => "control_group",
         }
     }
 
     /// Whether `jail = "required"` demands it.
     pub fn is_required(self) -> bool {
-        !matches!(self, Self::ProcessLimit | Self::LandlockScopes | Self::ControlGroup)
+        !matches!(self, Self::ProcessLimit | Self::LandlockScopes)
     }
 
     /// What it is for.
@@ -77,7 +73,6 @@ impl Feature {
                 "commands reach no abstract socket and signal no process outside their jail"
             }
             Self::Seccomp => "commands execute no other program and reach no rare part of the kernel",
-            Self::ControlGroup => "the memory and the processor's time of a whole command are limited",
         }
     }
 
@@ -89,15 +84,12 @@ impl Feature {
                  kernel.apparmor_restrict_unprivileged_userns), or give the server CAP_SYS_ADMIN"
             }
             Self::Proc => "let the container see a whole /proc (no masked paths), or run outside of it",
-            Self::ProcessLimit => "Linux 6.14 or a delegated control group",
+            Self::ProcessLimit => "Linux 6.14 or later",
             Self::Landlock => {
                 "Linux 5.13 or later with landlock among its security modules (boot option lsm=landlock,...)"
             }
             Self::LandlockScopes => "Linux 6.12 or later",
             Self::Seccomp => "a kernel with CONFIG_SECCOMP_FILTER",
-            Self::ControlGroup => {
-                "control groups v2 and, for a systemd service, `Delegate=yes` with `DelegateSubgroup=server`"
-            }
         }
     }
 

@@ -184,7 +184,6 @@ impl FromJail {
                     End::TimedOut => (b't', 0),
                     End::Cancelled => (b'c', 0),
                     End::CpuLimit => (b'p', 0),
-                    End::OutOfMemory => (b'm', 0),
                     End::OutputLimit => (b'o', 0),
                 };
                 let microseconds = u64::try_from(usage.cpu_time.as_micros()).unwrap_or(u64::MAX);
@@ -228,7 +227,6 @@ fn ended(bytes: &[u8]) -> Result<FromJail, Malformed> {
         (b't', 0) => End::TimedOut,
         (b'c', 0) => End::Cancelled,
         (b'p', 0) => End::CpuLimit,
-        (b'm', 0) => End::OutOfMemory,
         (b'o', 0) => End::OutputLimit,
         _ => return Err(Malformed),
     };
@@ -307,7 +305,7 @@ mod tests {
     fn every_end_comes_back_as_it_was() {
         let usage = Usage { cpu_time: Duration::from_micros(7), peak_memory_bytes: 8, output_bytes: 0 };
         let ends = [End::Exit(-1), End::Signal(9), End::TimedOut, End::Cancelled, End::CpuLimit];
-        for end in ends.into_iter().chain([End::OutOfMemory, End::OutputLimit]) {
+        for end in ends.into_iter().chain([End::OutputLimit]) {
             let message = FromJail::Ended(end, usage);
             assert_eq!(FromJail::decode(&message.encode()), Ok(message));
         }

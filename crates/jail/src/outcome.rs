@@ -28,8 +28,6 @@ pub enum End {
     Cancelled,
     /// It used up the time on a processor that it may take, and the kernel ended it.
     CpuLimit,
-    /// It used more memory than its control group may, and the kernel ended it.
-    OutOfMemory,
     /// It wrote more than it may and was ended.
     OutputLimit,
 }

@@ -149,9 +149,9 @@ impl Server {
         let Self { listeners, service } = self;
         let answered = tokio::select! {
             answered = answer_until_drained(&listeners, &service, wanted) => answered,
-            () = replace_dead_launchers(&service) => Ok(()),
             never = return_free_memory() => never,
             never = dismiss_strangers(&listeners, &service) => never,
+            never = replace_dead_launchers(&service) => never,
         };
         service.log.append(|line| line.text("event", "server_stopped"));
         let written = service.log.commit_durably().await.map_err(|_| ServeError::Log);
@@ -162,22 +162,22 @@ impl Server {
 
 /// Says when the launcher dies and starts another. Does not end: without a launcher the server computes on, and answers
 /// commands with what is wrong.
-async fn replace_dead_launchers(service: &Service) {
+async fn replace_dead_launchers<T>(service: &Service) -> T {
     loop {
         service.launcher.died().await;
-        note(service, "launcher_died", None);
+        note_launcher(service, "launcher_died", None);
         complain("the launcher died, and the commands that ran with it; starting another");
         match service.launcher.restart().await {
-            Ok(()) => note(service, "launcher_started", None),
+            Ok(()) => note_launcher(service, "launcher_started", None),
             Err(error) => {
-                note(service, "launcher_missing", Some(&error.to_string()));
+                note_launcher(service, "launcher_missing", Some(&error.to_string()));
                 complain(&format!("no command can be started: {error}"));
             }
         }
     }
 }
 
-fn note(service: &Service, event: &str, reason: Option<&str>) {
+fn note_launcher(service: &Service, event: &str, reason: Option<&str>) {
     service.log.append(|line| {
         line.text("event", event);
         if let Some(reason) = reason {

@@ -23,8 +23,6 @@ pub enum ErrorCode {
     Cancelled,
     /// The command used up the processor's time that it may take and was ended.
     CpuLimit,
-    /// The command used up the memory that it may take and was ended.
-    OutOfMemory,
     /// The command wrote more than it may and was ended.
     OutputLimit,
     /// The program could not be started.
@@ -35,7 +33,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::InvalidRequest,
         Self::InvalidExpression,
         Self::ComputationFailed,
@@ -46,7 +44,6 @@ impl ErrorCode {
         Self::TimedOut,
         Self::Cancelled,
         Self::CpuLimit,
-        Self::OutOfMemory,
         Self::OutputLimit,
         Self::FailedToStart,
         Self::Internal,
@@ -65,7 +62,6 @@ impl ErrorCode {
             Self::TimedOut => "timed_out",
             Self::Cancelled => "cancelled",
             Self::CpuLimit => "cpu_limit",
-            Self::OutOfMemory => "oom",
             Self::OutputLimit => "output_limit",
             Self::FailedToStart => "failed_to_start",
             Self::Internal => "internal",

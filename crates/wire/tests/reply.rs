@@ -57,8 +57,8 @@ fn what_a_command_used_up() {
         r#"{"status":"success","result":"a\n","stderr":"","usage":{"cpu_ms":1.020,"peak_memory_bytes":4096,"output_bytes":2},"exit_code":0}"#,
     );
     check(
-        Verdict::Failed(Failure { output: Some(output), ..Failure::new(ErrorCode::OutOfMemory, "no") }),
-        r#"{"status":"error","message":"no","code":"oom","result":"a\n","stderr":"","usage":{"cpu_ms":1.020,"peak_memory_bytes":4096,"output_bytes":2}}"#,
+        Verdict::Failed(Failure { output: Some(output), ..Failure::new(ErrorCode::CpuLimit, "no") }),
+        r#"{"status":"error","message":"no","code":"cpu_limit","result":"a\n","stderr":"","usage":{"cpu_ms":1.020,"peak_memory_bytes":4096,"output_bytes":2}}"#,
     );
 }
 

@@ -48,10 +48,6 @@ pub(super) async fn run(
             ErrorCode::CpuLimit,
             "the command used up the processor's time that it may take and was ended".to_owned(),
         ),
-        jail::End::OutOfMemory => ended_early(
-            ErrorCode::OutOfMemory,
-            "the command used up the memory that it may take and was ended".to_owned(),
-        ),
         jail::End::OutputLimit => ended_early(
             ErrorCode::OutputLimit,
             format!("the command wrote more than {} bytes and was ended", plan.output_bytes),
