@@ -340,6 +340,10 @@ fn bounds() {
         ErrorKind::Limit
     );
     check("(1 << 131071) >> 131071", "1");
+    // In two's complement the bits of two negative numbers can come to one bit more than either has.
+    check_kind("-((1 << 131071) - 1 << 1 | 1) & -2", ErrorKind::Limit);
+    check_kind("((1 << 131071) - 1 << 1 | 1) ^ -1", ErrorKind::Limit);
+    check("(-((1 << 131071) - 1) & -2) == -(1 << 131071)", "true");
     check_kind("1 << 131072", ErrorKind::Limit);
     check_kind("1 << 10 ** 30", ErrorKind::Limit);
     check_kind("9 ** 9 ** 9 ** 9", ErrorKind::Limit);

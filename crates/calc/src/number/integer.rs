@@ -431,7 +431,7 @@ impl Integer {
             return Ok(Self::from(left & right));
         }
         budget.spend(self.limbs() + other.limbs())?;
-        Ok(Self::from(&*self.to_big() & &*other.to_big()))
+        bounded(&*self.to_big() & &*other.to_big())
     }
 
     pub(crate) fn bit_or(&self, other: &Self, budget: &mut Budget) -> Result<Self, Error> {
@@ -439,7 +439,7 @@ impl Integer {
             return Ok(Self::from(left | right));
         }
         budget.spend(self.limbs() + other.limbs())?;
-        Ok(Self::from(&*self.to_big() | &*other.to_big()))
+        bounded(&*self.to_big() | &*other.to_big())
     }
 
     pub(crate) fn bit_xor(&self, other: &Self, budget: &mut Budget) -> Result<Self, Error> {
@@ -447,7 +447,7 @@ impl Integer {
             return Ok(Self::from(left ^ right));
         }
         budget.spend(self.limbs() + other.limbs())?;
-        Ok(Self::from(&*self.to_big() ^ &*other.to_big()))
+        bounded(&*self.to_big() ^ &*other.to_big())
     }
 
     pub(crate) fn negate(&self, budget: &mut Budget) -> Result<Self, Error> {
