@@ -1,9 +1,10 @@
 //! The files of a jail: everything read-only, a /tmp of its own, nothing of /run, a /proc of its own processes, and
 //! landlock over what is left. The mounts hold what landlock does not look at, such as a change of permissions.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -110,6 +111,13 @@ pub(crate) struct Kept {
     is_directory: bool,
 }
 
+/// How a path is put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Restored {
+    ReadOnly,
+    AsItWas,
+}
+
 impl Kept {
     /// Takes hold of it before it is hidden or made read-only.
     fn keep(path: &Path) -> io::Result<Self> {
@@ -119,8 +127,11 @@ impl Kept {
         Ok(Self { path: path.to_owned(), mount: open_tree(CWD, path, flags)?, is_directory })
     }
 
-    /// Puts it where it was.
-    fn restore(&self) -> io::Result<()> {
+    /// Puts it where it was. Landlock alone would not keep what lies beneath the jail's own /tmp from being written.
+    fn restore(&self, how: Restored) -> io::Result<()> {
+        if how == Restored::ReadOnly {
+            make_read_only(self.mount.as_fd(), c"", libc::AT_EMPTY_PATH)?;
+        }
         match (is_hidden(&self.path), self.is_directory) {
             (true, true) => std::fs::create_dir_all(&self.path)?,
             (true, false) => {
@@ -145,10 +156,10 @@ pub(crate) fn keep_mounts_to_ourselves() -> io::Result<()> {
 pub(crate) fn seal(wanted: &[PathBuf]) -> io::Result<Vec<Kept>> {
     let kept: Vec<_> = KEPT_OF_RUN.iter().filter_map(|path| Kept::keep(Path::new(path)).ok()).collect();
     let wanted = wanted.iter().filter_map(|path| Kept::keep(path).ok()).collect();
-    make_read_only()?;
+    make_read_only(CWD, c"/", 0)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let options = format!("mode=1777,size={PRIVATE_TMP_BYTES},nr_inodes={PRIVATE_TMP_FILES}\0");
-    let options = std::ffi::CStr::from_bytes_with_nul(options.as_bytes()).map_err(io::Error::other)?;
+    let options = CStr::from_bytes_with_nul(options.as_bytes()).map_err(io::Error::other)?;
     mount("tmpfs", PRIVATE[0], "tmpfs", flags, options)?;
     for directory in &PRIVATE[1..] {
         if is_directory(Path::new(directory)) {
@@ -158,19 +169,21 @@ pub(crate) fn seal(wanted: &[PathBuf]) -> io::Result<Vec<Kept>> {
     if is_directory(Path::new(RUN)) {
         mount("tmpfs", RUN, "tmpfs", flags, c"mode=755,size=1m,nr_inodes=1024")?;
         for path in kept {
-            path.restore()?;
+            path.restore(Restored::ReadOnly)?;
         }
     }
     Ok(wanted)
 }
 
 /// Puts back what a rule asks for. What is not there cannot be put back: its command will find it missing.
-pub(crate) fn restore(kept: &[Kept], wanted: &[PathBuf]) -> io::Result<()> {
-    kept.iter().filter(|kept| wanted.contains(&kept.path)).try_for_each(Kept::restore)
+pub(crate) fn restore(kept: &[Kept], wanted: &[PathBuf], writable: &[PathBuf]) -> io::Result<()> {
+    kept.iter().filter(|kept| wanted.contains(&kept.path)).try_for_each(|kept| {
+        kept.restore(if writable.contains(&kept.path) { Restored::AsItWas } else { Restored::ReadOnly })
+    })
 }
 
-/// Every mount of this namespace: read-only, and without set-user-id programs (`mount_setattr(2)`).
-fn make_read_only() -> io::Result<()> {
+/// A mount and all beneath it: read-only, and without set-user-id programs (`mount_setattr(2)`).
+fn make_read_only(directory: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::Result<()> {
     let attributes = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID,
         attr_clr: 0,
@@ -178,14 +191,14 @@ fn make_read_only() -> io::Result<()> {
         userns_fd: 0,
     };
     #[expect(unsafe_code, reason = "no safe wrapper of mount_setattr(2) exists")]
-    // SAFETY: the path is a NUL-terminated string, and the kernel reads as many bytes of the structure as it is told,
+    // SAFETY: the descriptor is open, the path is a NUL-terminated string, and the kernel reads as many bytes of the structure as it is told,
     // which are its own.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
-            c"/".as_ptr(),
-            libc::AT_RECURSIVE,
+            directory.as_raw_fd(),
+            path.as_ptr(),
+            libc::AT_RECURSIVE | flags,
             &raw const attributes,
             size_of_val(&attributes),
         )

@@ -157,7 +157,8 @@ fn start(
 ) -> Result<Command, FromJail> {
     let machine = book.machine;
     // First the rule's own files: a path among the arguments is looked for where the command will find it.
-    filesystem::restore(&prepared.kept, &entry.kept).map_err(|error| failed(Step::Mounts, &error))?;
+    filesystem::restore(&prepared.kept, &entry.kept, &entry.write)
+        .map_err(|error| failed(Step::Mounts, &error))?;
     if !entry.check.allows(&order.arguments) || order.time_limit > entry.time_limit {
         return Err(FromJail::Refused("the launcher's policy does not produce this plan".to_owned()));
     }
