@@ -23,7 +23,7 @@ mod log;
 mod outcome;
 mod refusal;
 
-pub use log::{Lines, LogFile, OpenError as LogError, Verified, VerifyError, log_files, open_lines, verify};
+pub use log::{OpenError as LogError, Verified, VerifyError, verify};
 pub use server::{Config, Reloader, ServeError, Server, StartError};
 pub use service::Phase;
-pub use transport::{Access, CertificateError, listening_address};
+pub use transport::{Access, listening_address};

@@ -20,7 +20,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-pub use archive::{Lines, LogFile, log_files, open_lines};
 pub(crate) use line::Line;
 pub use verify::{Verified, VerifyError, verify};
 
@@ -346,8 +345,9 @@ impl Drop for SyncTurn<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::archive::log_files;
     use super::line::push_hex;
-    use super::{Log, OpenError, Rotation, VerifyError, log_files, tidy, verify};
+    use super::{Log, OpenError, Rotation, VerifyError, tidy, verify};
     use sha2::{Digest as _, Sha256};
     use std::path::Path;
     use std::sync::Arc;

@@ -20,11 +20,11 @@ const UNFINISHED: &str = ".tmp";
 
 /// A file of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFile {
+pub(super) struct LogFile {
     /// Where it is.
-    pub path: PathBuf,
+    pub(super) path: PathBuf,
     /// The number of its first record.
-    pub first: u64,
+    pub(super) first: u64,
 }
 
 /// The files of the log at `path`, in the order of their records. Files beside it that hold no records are none of
@@ -32,7 +32,7 @@ pub struct LogFile {
 ///
 /// # Errors
 /// The directory or a file cannot be read.
-pub fn log_files(path: &Path) -> io::Result<Vec<LogFile>> {
+pub(super) fn log_files(path: &Path) -> io::Result<Vec<LogFile>> {
     let mut files = rotated_files(path)?;
     files.extend(first_sequence(path)?.map(|first| LogFile { path: path.to_owned(), first }));
     files.sort_by_key(|file| (file.first, is_compressed(&file.path)));
@@ -67,7 +67,7 @@ pub(super) fn rotated_name(path: &Path, first: u64) -> PathBuf {
 ///
 /// # Errors
 /// It cannot be read.
-pub fn open_lines(path: &Path) -> io::Result<Lines> {
+pub(super) fn open_lines(path: &Path) -> io::Result<Lines> {
     let file = BufReader::with_capacity(256 * 1024, File::open(path)?);
     Ok(Lines(if is_compressed(path) {
         Box::new(BufReader::new(GzDecoder::new(file)))
@@ -77,14 +77,14 @@ pub fn open_lines(path: &Path) -> io::Result<Lines> {
 }
 
 /// The lines of a file.
-pub struct Lines(Box<dyn BufRead>);
+pub(super) struct Lines(Box<dyn BufRead>);
 
 impl Lines {
     /// Reads the next line into `line`, with its newline if it has one; an empty one is the end.
     ///
     /// # Errors
     /// The file cannot be read, or the line is longer than any record.
-    pub fn read(&mut self, line: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn read(&mut self, line: &mut Vec<u8>) -> io::Result<()> {
         line.clear();
         (&mut self.0).take(MAX_LOG_LINE_BYTES).read_until(b'\n', line)?;
         if line.len() as u64 == MAX_LOG_LINE_BYTES {
