@@ -25,3 +25,4 @@ mod jail;
 mod keys;
 mod policy;
 mod protocol;
+mod sealing;
