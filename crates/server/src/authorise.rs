@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jail::{Input, Plan};
-use wire::{Action, ErrorCode, Numbers, Variable};
+use wire::{Action, Delivery, ErrorCode, Numbers, Variable};
 
 use crate::decode::{Column, Decoded};
 use crate::limits::MAX_OUTPUT_BYTES;
@@ -56,7 +56,7 @@ pub(crate) fn authorise<'f>(decoded: Decoded<'f>, policy: &Policy) -> Result<Aut
     let (user, request, columns) = decoded.into_parts();
     let timeout = request.timeout;
     let work = match request.action {
-        Action::Os { command_name, parameters, stdin } => {
+        Action::Os { command_name, parameters, stdin, delivery: Delivery::Whole } => {
             let permitted = policy.decide_command(&user, &command_name, &parameters).map_err(denied)?;
             let stdin = stdin.map(|text| text.into_owned().into_bytes());
             Work::Os(execution(&command_name, permitted, stdin, timeout)?)
@@ -64,6 +64,14 @@ pub(crate) fn authorise<'f>(decoded: Decoded<'f>, policy: &Policy) -> Result<Aut
         Action::Compute { expression, variables, numbers, columns: _ } => {
             policy.decide_right(&user, Right::Compute).map_err(denied)?;
             Work::Compute(Computation { expression, variables, columns, numbers, timeout })
+        }
+        Action::Os { .. }
+        | Action::Jobs
+        | Action::Status { .. }
+        | Action::Result { .. }
+        | Action::Cancel { .. }
+        | Action::History(_) => {
+            return Err(Refusal::open(ErrorCode::InvalidRequest, "this server has no jobs"));
         }
         // Everyone may know what he may do.
         Action::Describe => Work::Describe(policy.describe(&user)),

@@ -60,8 +60,14 @@ pub(crate) fn decode<'f>(
 
 fn columns<'f>(request: &mut Request<'f>, frames: &'f [Bytes]) -> Result<Vec<Column<'f>>, Refusal> {
     let names = match &mut request.action {
-        Action::Os { .. } | Action::Describe => Vec::new(),
         Action::Compute { columns, .. } => std::mem::take(columns),
+        Action::Os { .. }
+        | Action::Describe
+        | Action::Jobs
+        | Action::Status { .. }
+        | Action::Result { .. }
+        | Action::Cancel { .. }
+        | Action::History(_) => Vec::new(),
     };
     if names.len() != frames.len() {
         let (frames, names) = (frames.len(), names.len());

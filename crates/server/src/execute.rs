@@ -24,7 +24,7 @@ pub(crate) async fn execute(
         // Boxed, so that a computation does not carry the room that a command's future takes.
         Work::Os(execution) => Box::pin(command::run(execution, service, entry)).await,
         Work::Compute(computation) => computation::evaluate(computation, service).await,
-        Work::Describe(json) => Ok(Outcome::Description { json }),
+        Work::Describe(json) => Ok(Outcome::Value { json, type_name: "description" }),
     };
     drop(permit);
     result

@@ -52,9 +52,8 @@ pub(crate) fn record(
             (Verdict::Column { rows }, None)
         }
         Ok(Outcome::Value { json, type_name }) => {
-            (Verdict::Computed { json: json.into(), type_name: type_name.into() }, None)
+            (Verdict::Value { json: json.into(), type_name: type_name.into() }, None)
         }
-        Ok(Outcome::Description { json }) => (Verdict::Described { json: json.into() }, None),
         Ok(Outcome::Ended { output, end }) => (Verdict::Finished { output, end }, None),
         Err(Refusal { failure, reason }) => (Verdict::Failed(*failure), reason),
     };
@@ -98,7 +97,7 @@ fn shortened<'r>(reply: &'r Reply<'_>) -> Option<(Reply<'r>, u64)> {
     let output = match &reply.verdict {
         Verdict::Finished { output, .. } => output,
         Verdict::Failed(failure) => failure.output.as_ref()?,
-        Verdict::Computed { .. } | Verdict::Column { .. } | Verdict::Described { .. } => return None,
+        Verdict::Value { .. } | Verdict::Column { .. } | Verdict::Running { .. } => return None,
     };
     let longest = output.stdout.len().max(output.stderr.len());
     if longest <= MAX_LOGGED_OUTPUT_BYTES {
@@ -110,11 +109,12 @@ fn shortened<'r>(reply: &'r Reply<'_>) -> Option<(Reply<'r>, u64)> {
         stderr: start(&output.stderr),
         truncated: true,
         usage: output.usage,
+        streamed: output.streamed,
     };
     let verdict = match &reply.verdict {
         Verdict::Finished { end, .. } => Verdict::Finished { output: short, end: *end },
         Verdict::Failed(failure) => Verdict::Failed(wire::Failure { output: Some(short), ..failure.clone() }),
-        Verdict::Computed { .. } | Verdict::Column { .. } | Verdict::Described { .. } => return None,
+        Verdict::Value { .. } | Verdict::Column { .. } | Verdict::Running { .. } => return None,
     };
     Some((Reply { verdict, ..reply.clone() }, bytes))
 }

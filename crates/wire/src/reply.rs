@@ -14,8 +14,8 @@ use serde_json::value::RawValue;
 use crate::code::ErrorCode;
 use crate::text::{Text, push_string};
 
-/// The `type` of a description; those of values are Python's.
-const DESCRIPTION: &str = "description";
+/// The `state` of a job that has not ended.
+const RUNNING: &str = "running";
 
 /// The answer to one request.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,11 +33,12 @@ pub struct Reply<'a> {
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict<'a> {
-    /// An expression has a value.
-    Computed {
-        /// The value as JSON text, spelled as the request's `numbers` asked.
+    /// A value: that of an expression, or what the server was asked about itself.
+    Value {
+        /// The value as JSON text; that of an expression is spelled as the request's `numbers` asked.
         json: Cow<'a, str>,
-        /// The Python type of the value: `int`, `float`, `bool`, `complex`, `list` or `tuple`.
+        /// Its type. Of an expression Python's: `int`, `float`, `bool`, `complex`, `list` or `tuple`. Otherwise
+        /// `description`, `jobs`, `job` or `history`; docs/protocol.md gives their keys.
         type_name: Cow<'a, str>,
     },
     /// An expression over columns has a column of values, which follows in a frame of little-endian doubles.
@@ -52,10 +53,10 @@ pub enum Verdict<'a> {
         /// How it ended.
         end: End,
     },
-    /// What the one who asked may do.
-    Described {
-        /// An object as JSON text; docs/protocol.md gives its keys.
-        json: Cow<'a, str>,
+    /// A command runs, and its reply is still to come; the reply's `job` names it.
+    Running {
+        /// What it has printed so far, where that was asked for.
+        output: Option<Output<'a>>,
     },
     /// There is no result.
     Failed(Failure<'a>),
@@ -96,6 +97,17 @@ pub struct Output<'a> {
     pub truncated: bool,
     /// What it used up.
     pub usage: Option<Usage>,
+    /// Bytes that were sent as events before this reply, which then has none of them itself.
+    pub streamed: Option<Streamed>,
+}
+
+/// How much was sent of each stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Streamed {
+    /// Of standard output, in bytes.
+    pub stdout: u64,
+    /// Of standard error, in bytes.
+    pub stderr: u64,
 }
 
 /// What a command used up.
@@ -128,7 +140,7 @@ impl Reply<'_> {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(160);
         match &self.verdict {
-            Verdict::Computed { json, type_name } => {
+            Verdict::Value { json, type_name } => {
                 out.extend_from_slice(br#"{"status":"success","result":"#);
                 out.extend_from_slice(json.as_bytes());
                 out.extend_from_slice(br#","type":"#);
@@ -138,10 +150,13 @@ impl Reply<'_> {
                 out.extend_from_slice(br#"{"status":"success","result":null,"type":"column""#);
                 push_number(&mut out, "rows", *rows);
             }
-            Verdict::Described { json } => {
-                out.extend_from_slice(br#"{"status":"success","result":"#);
-                out.extend_from_slice(json.as_bytes());
-                push_text(&mut out, "type", DESCRIPTION);
+            Verdict::Running { output } => {
+                out.extend_from_slice(br#"{"status":"success""#);
+                match output {
+                    Some(output) => push_output(&mut out, output),
+                    None => out.extend_from_slice(br#","result":null"#),
+                }
+                push_text(&mut out, "state", RUNNING);
             }
             Verdict::Finished { output, end } => {
                 out.extend_from_slice(br#"{"status":"success""#);
@@ -210,6 +225,12 @@ fn push_output(out: &mut Vec<u8>, output: &Output<'_>) {
         push_number(out, "output_bytes", usage.output_bytes);
         out.push(b'}');
     }
+    if let Some(streamed) = &output.streamed {
+        out.extend_from_slice(br#","streamed":{"stdout":"#);
+        out.extend_from_slice(itoa::Buffer::new().format(streamed.stdout).as_bytes());
+        push_number(out, "stderr", streamed.stderr);
+        out.push(b'}');
+    }
 }
 
 /// With three decimals.
@@ -238,12 +259,12 @@ fn push_key(out: &mut Vec<u8>, key: &str) {
     out.extend_from_slice(b"\":");
 }
 
-fn push_text(out: &mut Vec<u8>, key: &str, value: &str) {
+pub(crate) fn push_text(out: &mut Vec<u8>, key: &str, value: &str) {
     push_key(out, key);
     push_string(out, value);
 }
 
-fn push_number(out: &mut Vec<u8>, key: &str, value: impl itoa::Integer) {
+pub(crate) fn push_number(out: &mut Vec<u8>, key: &str, value: impl itoa::Integer) {
     push_key(out, key);
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
@@ -281,6 +302,15 @@ struct Keys<'a> {
     job: Option<Text<'a>>,
     duration_ms: Option<f64>,
     usage: Option<UsageKeys>,
+    streamed: Option<StreamedKeys>,
+    #[serde(borrow)]
+    state: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct StreamedKeys {
+    stdout: u64,
+    stderr: u64,
 }
 
 #[derive(Deserialize)]
@@ -314,12 +344,15 @@ impl<'a> Keys<'a> {
                 if let Some(rows) = self.rows {
                     return Ok(Verdict::Column { rows });
                 }
+                if let Some(state) = &self.state {
+                    if state.0 != RUNNING {
+                        return Err("`state` is not one that this client knows");
+                    }
+                    return Ok(Verdict::Running { output: self.into_output()? });
+                }
                 let json = self.result.ok_or("`result` is missing")?.get();
                 let type_name = self.type_name.ok_or("`type` is missing")?.0;
-                if type_name == DESCRIPTION {
-                    return Ok(Verdict::Described { json: Cow::Borrowed(json) });
-                }
-                return Ok(Verdict::Computed { json: Cow::Borrowed(json), type_name });
+                return Ok(Verdict::Value { json: Cow::Borrowed(json), type_name });
             }
             (Some(_), Some(_)) => return Err("`exit_code` and `signal` exclude each other"),
         };
@@ -356,6 +389,7 @@ impl<'a> Keys<'a> {
             stderr: into_bytes(stderr, self.stderr_encoding.as_ref())?,
             truncated: self.truncated,
             usage,
+            streamed: self.streamed.map(|keys| Streamed { stdout: keys.stdout, stderr: keys.stderr }),
         }))
     }
 }

@@ -65,6 +65,7 @@ fn output(stdout: Captured, stderr: Captured, usage: jail::Usage) -> Output<'sta
             peak_memory_bytes: usage.peak_memory_bytes,
             output_bytes: usage.output_bytes,
         }),
+        streamed: None,
     }
 }
 
