@@ -62,6 +62,77 @@ pub enum Verdict<'a> {
     Failed(Failure<'a>),
 }
 
+impl<'a> Verdict<'a> {
+    /// What a command printed, where it is about one.
+    pub fn output(&self) -> Option<&Output<'a>> {
+        match self {
+            Self::Finished { output, .. } => Some(output),
+            Self::Failed(failure) => failure.output.as_ref(),
+            Self::Running { output } => output.as_ref(),
+            Self::Value { .. } | Self::Column { .. } => None,
+        }
+    }
+
+    /// The same with other output, where it is about a command that has printed.
+    pub fn with_output<'b>(&'b self, other: Output<'b>) -> Verdict<'b> {
+        match self {
+            Self::Finished { end, .. } => Verdict::Finished { output: other, end: *end },
+            Self::Failed(failure) if failure.output.is_some() => {
+                Verdict::Failed(Failure { output: Some(other), ..failure.borrowed() })
+            }
+            Self::Failed(failure) => Verdict::Failed(failure.borrowed()),
+            Self::Running { output } => Verdict::Running { output: output.is_some().then_some(other) },
+            Self::Value { json, type_name } => {
+                Verdict::Value { json: (&**json).into(), type_name: (&**type_name).into() }
+            }
+            Self::Column { rows } => Verdict::Column { rows: *rows },
+        }
+    }
+
+    /// The same without what it borrows from elsewhere.
+    pub fn into_owned(self) -> Verdict<'static> {
+        match self {
+            Self::Value { json, type_name } => {
+                Verdict::Value { json: json.into_owned().into(), type_name: type_name.into_owned().into() }
+            }
+            Self::Column { rows } => Verdict::Column { rows },
+            Self::Finished { output, end } => Verdict::Finished { output: output.into_owned(), end },
+            Self::Running { output } => Verdict::Running { output: output.map(Output::into_owned) },
+            Self::Failed(failure) => Verdict::Failed(Failure {
+                code: failure.code,
+                message: failure.message.into_owned().into(),
+                class: failure.class.map(|class| class.into_owned().into()),
+                column: failure.column,
+                retry_after: failure.retry_after,
+                output: failure.output.map(Output::into_owned),
+            }),
+        }
+    }
+}
+
+impl Output<'_> {
+    /// The same, borrowed from this one.
+    pub fn borrowed(&self) -> Output<'_> {
+        Output {
+            stdout: (&*self.stdout).into(),
+            stderr: (&*self.stderr).into(),
+            truncated: self.truncated,
+            usage: self.usage,
+            streamed: self.streamed,
+        }
+    }
+
+    fn into_owned(self) -> Output<'static> {
+        Output {
+            stdout: self.stdout.into_owned().into(),
+            stderr: self.stderr.into_owned().into(),
+            truncated: self.truncated,
+            usage: self.usage,
+            streamed: self.streamed,
+        }
+    }
+}
+
 /// Why there is no result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure<'a> {
@@ -83,6 +154,18 @@ impl<'a> Failure<'a> {
     /// A failure that is a code and a message and nothing else.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'a, str>>) -> Self {
         Self { code, message: message.into(), class: None, column: None, retry_after: None, output: None }
+    }
+
+    /// The same, borrowed from this one.
+    fn borrowed(&self) -> Failure<'_> {
+        Failure {
+            code: self.code,
+            message: (&*self.message).into(),
+            class: self.class.as_deref().map(Into::into),
+            column: self.column,
+            retry_after: self.retry_after,
+            output: self.output.as_ref().map(Output::borrowed),
+        }
     }
 }
 
@@ -138,6 +221,15 @@ pub struct InvalidReply(String);
 impl Reply<'_> {
     /// The JSON frame that says this.
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_with(self.verdict.output())
+    }
+
+    /// The same without what a command has printed, for those who have it elsewhere.
+    pub fn encode_without_output(&self) -> Vec<u8> {
+        self.encode_with(None)
+    }
+
+    fn encode_with(&self, output: Option<&Output<'_>>) -> Vec<u8> {
         let mut out = Vec::with_capacity(160);
         match &self.verdict {
             Verdict::Value { json, type_name } => {
@@ -150,15 +242,15 @@ impl Reply<'_> {
                 out.extend_from_slice(br#"{"status":"success","result":null,"type":"column""#);
                 push_number(&mut out, "rows", *rows);
             }
-            Verdict::Running { output } => {
+            Verdict::Running { .. } => {
                 out.extend_from_slice(br#"{"status":"success""#);
-                match output {
-                    Some(output) => push_output(&mut out, output),
-                    None => out.extend_from_slice(br#","result":null"#),
+                if output.is_none() {
+                    out.extend_from_slice(br#","result":null"#);
                 }
+                push_output(&mut out, output);
                 push_text(&mut out, "state", RUNNING);
             }
-            Verdict::Finished { output, end } => {
+            Verdict::Finished { end, .. } => {
                 out.extend_from_slice(br#"{"status":"success""#);
                 push_output(&mut out, output);
                 let (key, number) = match end {
@@ -167,7 +259,7 @@ impl Reply<'_> {
                 };
                 push_number(&mut out, key, *number);
             }
-            Verdict::Failed(failure) => push_failure(&mut out, failure),
+            Verdict::Failed(failure) => push_failure(&mut out, failure, output),
         }
         if let Some(id) = &self.id {
             push_text(&mut out, "id", id);
@@ -194,7 +286,7 @@ impl Reply<'_> {
     }
 }
 
-fn push_failure(out: &mut Vec<u8>, failure: &Failure<'_>) {
+fn push_failure(out: &mut Vec<u8>, failure: &Failure<'_>, output: Option<&Output<'_>>) {
     out.extend_from_slice(br#"{"status":"error","message":"#);
     push_string(out, &failure.message);
     push_text(out, "code", failure.code.as_str());
@@ -207,12 +299,11 @@ fn push_failure(out: &mut Vec<u8>, failure: &Failure<'_>) {
     if let Some(retry_after) = failure.retry_after {
         push_number(out, "retry_after_ms", u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX));
     }
-    if let Some(output) = &failure.output {
-        push_output(out, output);
-    }
+    push_output(out, output);
 }
 
-fn push_output(out: &mut Vec<u8>, output: &Output<'_>) {
+fn push_output(out: &mut Vec<u8>, output: Option<&Output<'_>>) {
+    let Some(output) = output else { return };
     push_bytes(out, "result", "encoding", &output.stdout);
     push_bytes(out, "stderr", "stderr_encoding", &output.stderr);
     if output.truncated {
