@@ -126,7 +126,10 @@ fn a_command_has_its_started_record_before_it_runs() {
         );
         assert_eq!((&records[2]["event"], &records[2]["job"]), (&json!("ended"), &started["job"]));
         assert_eq!(records[2]["reply"]["code"], "cancelled");
-        assert_eq!((&records[3]["event"], &records[3]["reply"]["job"]), (&json!("answered"), &started["job"]));
+        assert_eq!(
+            (&records[3]["event"], &records[3]["reply"]["job"]),
+            (&json!("answered"), &started["job"])
+        );
     });
 }
 
