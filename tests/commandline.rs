@@ -208,7 +208,7 @@ fn signals_stop_it_in_order() {
         assert_eq!(daemon.wait().code(), Some(0));
         let records = daemon::records(&daemon.log());
         let events: Vec<_> = records.iter().filter_map(|record| record["event"].as_str()).collect();
-        assert_eq!(events, ["server_started", "started", "answered", "server_stopped"]);
+        assert_eq!(events, ["server_started", "started", "ended", "answered", "server_stopped"]);
     }
 }
 

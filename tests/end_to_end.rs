@@ -22,6 +22,7 @@ mod commands;
 mod documents;
 mod hostile_peers;
 mod jail;
+mod jobs;
 mod keys;
 mod policy;
 mod protocol;

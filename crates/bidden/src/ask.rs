@@ -28,6 +28,7 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<Exit> {
         command_name: command.into(),
         parameters: words.map(Into::into).collect(),
         stdin: if arguments.stdin { Some(standard_input()?.into()) } else { None },
+        delivery: client::Delivery::Whole,
     };
     let answer = request(&arguments.server, action, vec![]).await?;
     if arguments.json {
@@ -45,7 +46,7 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<Exit> {
             complain(&explanation(&failure));
             Ok(Exit::from_error(failure.code))
         }
-        Verdict::Computed { .. } | Verdict::Column { .. } | Verdict::Described { .. } => {
+        Verdict::Value { .. } | Verdict::Column { .. } | Verdict::Running { .. } => {
             anyhow::bail!("the server answered another request")
         }
     }
@@ -77,7 +78,7 @@ pub(crate) async fn compute(arguments: Compute) -> anyhow::Result<Exit> {
             columns::print(column, arguments.raw).context("cannot print the result")?;
             Ok(Exit::Success)
         }
-        Verdict::Computed { json, .. } => {
+        Verdict::Value { json, .. } => {
             writeln!(io::stdout(), "{json}").context("cannot print the result")?;
             Ok(Exit::Success)
         }
@@ -88,7 +89,7 @@ pub(crate) async fn compute(arguments: Compute) -> anyhow::Result<Exit> {
             }
             Ok(Exit::from_error(failure.code))
         }
-        Verdict::Finished { .. } | Verdict::Described { .. } => {
+        Verdict::Finished { .. } | Verdict::Running { .. } => {
             anyhow::bail!("the server answered another request")
         }
     }
@@ -182,7 +183,7 @@ pub(crate) fn print_raw(answer: &Answer) -> anyhow::Result<Exit> {
         .and_then(|()| stdout.write_all(b"\n"))
         .context("cannot print the reply")?;
     Ok(match answer.reply()?.verdict {
-        Verdict::Computed { .. } | Verdict::Column { .. } | Verdict::Described { .. } => Exit::Success,
+        Verdict::Value { .. } | Verdict::Column { .. } | Verdict::Running { .. } => Exit::Success,
         Verdict::Finished { end, .. } => Exit::from_end(end),
         Verdict::Failed(failure) => Exit::from_error(failure.code),
     })

@@ -17,7 +17,7 @@ pub(crate) async fn commands(arguments: Commands) -> anyhow::Result<Exit> {
         return print_raw(&answer);
     }
     match answer.reply()?.verdict {
-        Verdict::Described { json } => {
+        Verdict::Value { json, .. } => {
             let description: Value =
                 serde_json::from_str(&json).context("the server's answer is not JSON")?;
             print(&text(&description))?;
@@ -27,7 +27,7 @@ pub(crate) async fn commands(arguments: Commands) -> anyhow::Result<Exit> {
             complain(&explanation(&failure));
             Ok(Exit::from_error(failure.code))
         }
-        Verdict::Computed { .. } | Verdict::Column { .. } | Verdict::Finished { .. } => {
+        Verdict::Running { .. } | Verdict::Column { .. } | Verdict::Finished { .. } => {
             anyhow::bail!("the server answered another request")
         }
     }

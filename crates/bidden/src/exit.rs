@@ -49,6 +49,10 @@ impl Exit {
             | ErrorCode::Cancelled
             | ErrorCode::OutputLimit
             | ErrorCode::FailedToStart
+            | ErrorCode::IdConflict
+            | ErrorCode::NotFound
+            | ErrorCode::Gone
+            | ErrorCode::UnknownOutcome
             | ErrorCode::Internal => Self::Own,
         }
     }

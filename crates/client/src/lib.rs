@@ -25,8 +25,8 @@ pub use transport::{
 pub use wire::PublicKey;
 pub use wire::limits::{MAX_COLUMN_BYTES, MAX_REQUEST_BYTES, MAX_TIMEOUT};
 pub use wire::{
-    Action, End, ErrorCode, Failure, InvalidReply, Numbers, Output, Reply, Request, RequestId, Variable,
-    Verdict,
+    Action, Delivery, End, ErrorCode, Event, EventKind, Failure, History, InvalidReply, Numbers, Output,
+    Reply, Request, RequestId, Stream, Streamed, Variable, Verdict,
 };
 
 /// The Rust of the README, compiled by the documentation tests.

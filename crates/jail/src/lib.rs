@@ -39,13 +39,14 @@ mod processes;
 mod program;
 mod seccomp;
 
+pub use capture::Stream;
 pub use child::Step;
 pub use confinement::{Capability, Confinement, Exec, Identity, Network, Processes, ResourceLimits};
 pub use handle::{Launcher, LauncherError, StartedKeeper};
 pub use keeper::{examine, keep};
 pub use machine::{Feature, Machine, Privilege};
 pub use memory::return_free_memory;
-pub use outcome::{Captured, End, Outcome, Usage};
+pub use outcome::{End, Outcome, Usage};
 pub use plan::Plan;
 pub use rule::{Check, Input, Rule};
 pub use run::{Ready, RunError};

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -49,9 +50,14 @@ fn receive_within(socket: impl AsFd, most: usize) -> io::Result<Received> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    let received = rustix::io::retry_on_intr(|| {
-        recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags)
-    })?;
+    let received = loop {
+        match recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags) {
+            // The other side is gone and has left a word of ours unread. The kernel tells this once, before what the other
+            // side had said; what was said, or the end, comes with the next call.
+            Err(Errno::INTR | Errno::CONNRESET) => {}
+            received => break received?,
+        }
+    };
     let mut descriptors = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(received) = message {
@@ -63,4 +69,28 @@ fn receive_within(socket: impl AsFd, most: usize) -> io::Result<Received> {
     }
     bytes.truncate(received.bytes);
     Ok(Received { bytes, descriptors })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{pair, receive, send};
+
+    /// The kernel tells first that a word was left unread, and only then what had been said.
+    #[test]
+    fn what_was_said_before_the_end_is_heard_though_a_word_crossed_it() {
+        let (ours, theirs) = pair().expect("a pair");
+        send(&theirs, b"an answer", &[]).expect("sent");
+        send(&ours, b"a word", &[]).expect("sent");
+        drop(theirs);
+        assert_eq!(receive(&ours).expect("heard").bytes, b"an answer");
+        assert!(receive(&ours).expect("heard").bytes.is_empty(), "and then the end");
+    }
+
+    #[test]
+    fn an_end_with_nothing_said_is_an_end() {
+        let (ours, theirs) = pair().expect("a pair");
+        send(&ours, b"a word", &[]).expect("sent");
+        drop(theirs);
+        assert!(receive(&ours).expect("heard").bytes.is_empty());
+    }
 }

@@ -19,6 +19,7 @@ mod execute;
 mod record;
 
 mod entry;
+mod jobs;
 mod log;
 mod outcome;
 mod refusal;

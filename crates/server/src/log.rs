@@ -9,6 +9,7 @@ mod archive;
 mod escape;
 mod file;
 mod line;
+mod recovery;
 mod seal;
 mod sealing;
 mod verify;
@@ -25,6 +26,7 @@ use tokio::sync::Notify;
 use sealing::Sealing;
 
 pub(crate) use line::Line;
+pub(crate) use recovery::{JOBS_KNOWN, job_records};
 pub use seal::{
     KeyName, SealError, Sealer, SealingState, VerificationKey, create_sealing_state, read_sealing_state,
 };
@@ -41,6 +43,8 @@ pub(crate) struct Log {
     synced: Cell<u64>,
     syncing: Cell<bool>,
     sync_ended: Notify,
+    /// A file has begun that says nothing yet of what stands in those before it.
+    continued: Cell<bool>,
     /// The disk refused a sync. What it lost then it may not tell again, so this lasts until the next start.
     sync_failed: Cell<bool>,
     sealing: Option<Sealing>,
@@ -129,6 +133,7 @@ impl Log {
             synced: Cell::new(0),
             syncing: Cell::new(false),
             sync_ended: Notify::new(),
+            continued: Cell::new(opened.bytes == 0 && opened.next_sequence > 1),
             sync_failed: Cell::new(false),
             sealing: None,
         };
@@ -223,8 +228,22 @@ impl Log {
         }
     }
 
+    /// Has `write` append what a file must say that is read without those before it, where one has begun. It does not
+    /// count for the file's size: otherwise a file could be full before it has anything else.
+    pub(crate) fn carry_over(&self, write: impl FnOnce(&Self)) {
+        if !self.continued.replace(false) || self.broken.get() {
+            return;
+        }
+        let bytes = self.files.borrow().bytes;
+        write(self);
+        // A log that cannot be written keeps it until it can.
+        let _ = self.write();
+        self.files.borrow_mut().bytes = bytes;
+    }
+
     fn go_on_in(&self, next: File, before: &Path) {
         self.files.borrow_mut().replace(next, self.state.borrow().next_sequence);
+        self.continued.set(true);
         self.append(|line| {
             line.text("event", "log_continued");
             line.text("after", &before.file_name().unwrap_or_default().to_string_lossy());

@@ -36,6 +36,21 @@ impl Refusal {
         Self::from(Failure { retry_after: Some(RETRY_AFTER), ..Failure::new(ErrorCode::Busy, message) })
     }
 
+    /// The id was used for something else.
+    pub(crate) fn id_conflict() -> Self {
+        Self::open(ErrorCode::IdConflict, "this id was used for another request")
+    }
+
+    /// There is no such job, or none that may be seen: one answer for both.
+    pub(crate) fn not_found() -> Self {
+        Self::open(ErrorCode::NotFound, "you have no such job, or it is no longer kept")
+    }
+
+    /// What a request with this id came to is no longer kept.
+    pub(crate) fn gone() -> Self {
+        Self::open(ErrorCode::Gone, "this request was executed before, and its result is no longer kept")
+    }
+
     /// The server's own fault.
     pub(crate) fn internal(reason: impl Into<String>) -> Self {
         Self::closed(ErrorCode::Internal, "the server failed; its log or its operator knows more", reason)

@@ -1,6 +1,6 @@
 //! The server's life: it opens its log and its socket, takes frames, sends what is recorded, and stops in order.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
@@ -12,11 +12,12 @@ use transport::limits::REVOKED_LINGER;
 use transport::{Access, FailedHandshake, Frame, ListenError, Listeners};
 
 use crate::config::Limits;
+use crate::jobs::{Restoring, State};
 use crate::limits::{LAST_CALL, MEMORY_INTERVAL, QUIET_TIME, REVOCATION_INTERVAL};
-use crate::log::{Log, OpenError, Rotation, Sealer, complain, tidy};
+use crate::log::{Log, OpenError, Rotation, Sealer, complain, job_records, tidy};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
-use crate::record::Recorded;
+use crate::record::{Recorded, record_end};
 use crate::service::{Phase, Service};
 
 /// What a server needs to start.
@@ -116,6 +117,7 @@ impl Server {
             log = log.sealed_by(sealer)?;
         }
         let last_seal = log.last_seal();
+        let path = config.log.clone();
         // What an earlier server did not come to.
         tokio::task::spawn_blocking(move || tidy(&config.log, rotation, last_seal));
         let service = Rc::new(Service::new(config.policy, config.limits, log, launcher));
@@ -132,6 +134,7 @@ impl Server {
                 line.number("torn_bytes_removed", torn_bytes);
             }
         });
+        restore_jobs(&service, &path)?;
         service.log.commit_durably().await.map_err(|_| StartError::FirstRecord)?;
         Ok(Self { listeners, service })
     }
@@ -167,6 +170,24 @@ impl Server {
     }
 }
 
+/// Takes from the log what earlier servers did, so that it is not done again, and records the end of what was under way
+/// when one of them died.
+fn restore_jobs(service: &Service, log: &Path) -> Result<(), OpenError> {
+    let mut restoring = Restoring::default();
+    let now = service.now();
+    job_records(log, |line| {
+        restoring.take(line);
+        service.jobs.restore(restoring.ended(), now);
+    })
+    .map_err(|source| OpenError::Io { path: log.display().to_string(), source })?;
+    for job in service.jobs.restore(restoring.open(), now) {
+        if let State::Ended(ended) = job.state() {
+            record_end(&service.log, &job, &ended);
+        }
+    }
+    Ok(())
+}
+
 /// Says when the launcher dies and starts another. Does not end: without a launcher the server computes on, and answers
 /// commands with what is wrong.
 async fn replace_dead_launchers<T>(service: &Service) -> T {
@@ -198,7 +219,7 @@ fn note_launcher(service: &Service, event: &str, reason: Option<&str>) {
 /// The server's loop: frames in, recorded replies out, one write to the log between.
 async fn answer_until_drained(
     listeners: &Listeners,
-    service: &Service,
+    service: &Rc<Service>,
     mut wanted: watch::Receiver<Phase>,
 ) -> Result<(), ServeError> {
     let mut running: FuturesUnordered<LocalBoxFuture<'_, Recorded>> = FuturesUnordered::new();
@@ -211,6 +232,7 @@ async fn answer_until_drained(
             tokio::select! {
                 received = listeners.receive(&mut frames) => received.map_err(|_| ServeError::Socket)?,
                 Some(ended) = running.next() => recorded.push(ended),
+                () = service.jobs.all_ended(), if service.phase() != Phase::Serve && service.jobs.live() > 0 => {}
                 failure = listeners.failed_handshake() => note_failure(service, &failure),
                 phase = next_phase(&mut wanted, service.phase(), grace_ends) => {
                     service.enter(phase);
@@ -227,14 +249,14 @@ async fn answer_until_drained(
             let _ = service.log.commit();
         }
         for frame in frames.drain(..) {
-            let mut answering = pipeline(service, frame).boxed_local();
+            let mut answering = pipeline(service, listeners, frame).boxed_local();
             match answering.as_mut().now_or_never() {
                 Some(ended) => recorded.push(ended),
                 None => running.push(answering),
             }
         }
         send(listeners, service, &mut recorded);
-        if stopping && running.is_empty() {
+        if stopping && running.is_empty() && service.jobs.live() == 0 {
             // What has arrived by now is answered too, until nothing more comes for a moment.
             let until =
                 *last_call.get_or_insert_with(|| Instant::now().checked_add(LAST_CALL).unwrap_or(grace_ends));
@@ -266,6 +288,7 @@ async fn dismiss_strangers<T>(listeners: &Listeners, service: &Service) -> T {
 /// Writes the log once for all replies that wait, then lets them go.
 fn send(listeners: &Listeners, service: &Service, recorded: &mut Vec<Recorded>) {
     let written = service.log.commit();
+    service.log.carry_over(|log| service.jobs.write_known(log, service.now()));
     for reply in recorded.drain(..) {
         let (return_path, body, attachment) = match &written {
             Ok(committed) => reply.into_reply(committed),

@@ -1,6 +1,5 @@
 //! What every request finds: the policy, the room there is, the log, and the server's will to go on.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use transport::Admission;
 
 use crate::admit::Gate;
 use crate::config::Limits;
+use crate::jobs::Jobs;
 use crate::log::Log;
 use crate::policy::Policy;
 
@@ -36,14 +36,12 @@ pub(crate) struct Service {
     pub(crate) gate: Gate,
     pub(crate) log: Log,
     pub(crate) launcher: Launcher,
+    pub(crate) jobs: Jobs,
     phase: watch::Sender<Phase>,
-    first_job: String,
-    jobs: Cell<u64>,
 }
 
 impl Service {
     pub(crate) fn new(policy: Policy, limits: Limits, log: Log, launcher: Launcher) -> Self {
-        let started = Timestamp::now().as_millisecond();
         Self {
             policy: Arc::new(RwLock::new(Arc::new(policy))),
             replaced: Notify::new(),
@@ -52,9 +50,8 @@ impl Service {
             gate: Gate::new(limits),
             log,
             launcher,
+            jobs: Jobs::new(Timestamp::now()),
             phase: watch::Sender::new(Phase::Serve),
-            first_job: format!("{started:x}"),
-            jobs: Cell::new(0),
         }
     }
 
@@ -82,13 +79,6 @@ impl Service {
 
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
-    }
-
-    /// A name for the next execution of a command, unlike that of any other of this or an earlier server.
-    pub(crate) fn next_job(&self) -> String {
-        let number = self.jobs.get().saturating_add(1);
-        self.jobs.set(number);
-        format!("{}-{number}", self.first_job)
     }
 
     pub(crate) fn enter(&self, phase: Phase) {

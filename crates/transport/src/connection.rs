@@ -13,7 +13,7 @@ use omq::{
 use wire::PublicKey;
 
 use crate::key::KeyPair;
-use crate::limits::HANDSHAKE_TIMEOUT;
+use crate::limits::{CLIENT_HIGH_WATER_MARK, HANDSHAKE_TIMEOUT};
 use crate::listener::parse_endpoint;
 
 /// An open connection to a server.
@@ -94,7 +94,8 @@ impl Connection {
     pub async fn open(endpoint: &str, security: &Security, within: Duration) -> Result<Self, ConnectError> {
         let unreachable = || ConnectError::Unreachable { endpoint: endpoint.to_owned(), within };
         let parsed = parse_endpoint(endpoint).ok_or_else(|| ConnectError::Endpoint(endpoint.to_owned()))?;
-        let mut options = Options::new().handshake_timeout(HANDSHAKE_TIMEOUT);
+        let mut options =
+            Options::new().handshake_timeout(HANDSHAKE_TIMEOUT).recv_hwm(CLIENT_HIGH_WATER_MARK);
         options.mechanism = match security {
             Security::Plain if is_loopback(&parsed) => MechanismSetup::Null,
             Security::Plain => return Err(ConnectError::NotLoopback(endpoint.to_owned())),

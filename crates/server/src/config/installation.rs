@@ -9,7 +9,8 @@ use transport::{Access, CertificateError, ListenError, check_listening, listenin
 use super::problem::Fault;
 use super::section::Item;
 use crate::limits::{
-    COMMANDS_AT_ONCE, COMPUTATIONS_WAITING, LOG_BYTES, MAX_COMMANDS_AT_ONCE, MAX_COMPUTATIONS_WAITING,
+    COMMANDS_AT_ONCE, COMMANDS_BY_USER, COMMANDS_WAITING, COMPUTATIONS_WAITING, LOG_BYTES,
+    MAX_COMMANDS_AT_ONCE, MAX_COMMANDS_BY_USER, MAX_COMMANDS_WAITING, MAX_COMPUTATIONS_WAITING,
     MAX_LOG_BYTES, MAX_LOG_FILES, MAX_SHUTDOWN_GRACE, MIN_LOG_BYTES, SHUTDOWN_GRACE,
 };
 
@@ -63,6 +64,10 @@ pub enum ListenerError {
 pub struct Limits {
     /// Commands that run at once, from 1 to [`MAX_COMMANDS_AT_ONCE`].
     pub commands_at_once: usize,
+    /// Commands that wait for their turn, from 1 to [`MAX_COMMANDS_WAITING`].
+    pub commands_waiting: usize,
+    /// Commands of one user that run or wait, from 1 to [`MAX_COMMANDS_BY_USER`].
+    pub commands_by_user: usize,
     /// Long computations that wait, from 1 to [`MAX_COMPUTATIONS_WAITING`].
     pub computations_waiting: usize,
     /// Bytes of the log from which on it is rotated, from [`MIN_LOG_BYTES`] to [`MAX_LOG_BYTES`].
@@ -77,6 +82,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             commands_at_once: COMMANDS_AT_ONCE,
+            commands_waiting: COMMANDS_WAITING,
+            commands_by_user: COMMANDS_BY_USER,
             computations_waiting: COMPUTATIONS_WAITING,
             log_bytes: LOG_BYTES,
             log_files: None,
@@ -88,6 +95,8 @@ impl Default for Limits {
 pub(super) fn limits(item: &Item<'_>) -> Result<Limits, Fault> {
     let section = item.section(&[
         "commands_at_once",
+        "commands_waiting",
+        "commands_by_user",
         "computations_waiting",
         "log_bytes",
         "log_files",
@@ -101,6 +110,8 @@ pub(super) fn limits(item: &Item<'_>) -> Result<Limits, Fault> {
     };
     Ok(Limits {
         commands_at_once: count("commands_at_once", MAX_COMMANDS_AT_ONCE, defaults.commands_at_once)?,
+        commands_waiting: count("commands_waiting", MAX_COMMANDS_WAITING, defaults.commands_waiting)?,
+        commands_by_user: count("commands_by_user", MAX_COMMANDS_BY_USER, defaults.commands_by_user)?,
         computations_waiting: count(
             "computations_waiting",
             MAX_COMPUTATIONS_WAITING,

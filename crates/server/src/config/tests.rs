@@ -35,7 +35,7 @@ fn wrong_rule(rule: &str, problem: &str) {
 fn an_empty_file_allows_nothing_to_run() {
     let policy = policy("");
     assert!(policy.commands().is_empty());
-    assert_eq!(policy.local().rights.keys().collect::<Vec<_>>(), [&Right::Compute]);
+    assert_eq!(policy.local().rights.keys().copied().collect::<Vec<_>>(), Right::ALL);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn unknown_keys_stop_the_start_wherever_they_stand() {
     wrong("[server]\nlogs = 'x'", "f:2:1: unknown key `logs` in `server`; did you mean `log`?");
     wrong(
         "[limits]\n commands = 1",
-        "f:2:2: unknown key `commands` in `limits`; known are `commands_at_once`, `computations_waiting`, `log_bytes`, `log_files`, `shutdown_grace`",
+        "f:2:2: unknown key `commands` in `limits`; known are `commands_at_once`, `commands_waiting`, `commands_by_user`, `computations_waiting`, `log_bytes`, `log_files`, `shutdown_grace`",
     );
     wrong("[roles.r]\nright = []", "f:2:1: unknown key `right` in `roles.r`; did you mean `rights`?");
     wrong(
@@ -263,7 +263,7 @@ fn names_that_do_not_exist_are_refused_with_the_nearest() {
     );
     wrong(
         "[roles.r]\nrights = ['*']",
-        "f:2:11: `roles.r.rights[1]` names `*`, which is no right; known are `compute`",
+        "f:2:11: `roles.r.rights[1]` names `*`, which is no right; known are `compute`, `jobs`, `cancel`, `history`",
     );
     wrong(
         "[roles.reader]\n[users.local]\nroles = ['raeder']",

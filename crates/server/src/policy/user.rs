@@ -24,6 +24,12 @@ pub struct User {
 pub enum Right {
     /// Evaluate expressions.
     Compute,
+    /// See the jobs of others, and their results.
+    Jobs,
+    /// End the jobs of others.
+    Cancel,
+    /// See what others asked for, and what came of it.
+    History,
 }
 
 /// Where a permission comes from.
@@ -60,12 +66,15 @@ impl User {
 
 impl Right {
     /// Every right.
-    pub const ALL: [Self; 1] = [Self::Compute];
+    pub const ALL: [Self; 4] = [Self::Compute, Self::Jobs, Self::Cancel, Self::History];
 
     /// The spelling in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Compute => "compute",
+            Self::Jobs => "jobs",
+            Self::Cancel => "cancel",
+            Self::History => "history",
         }
     }
 
