@@ -20,6 +20,7 @@ mod columns;
 mod commandline;
 mod commands;
 mod documents;
+mod history;
 mod hostile_peers;
 mod jail;
 mod jobs;

@@ -5,6 +5,7 @@
 
 mod curve;
 mod echo;
+mod history;
 mod load;
 mod machine;
 mod processes;
@@ -29,9 +30,12 @@ use crate::rounds::Plan;
 const USAGE: &str = "\
 usage: bench [all] [--rounds N] [--seconds S]   measure everything (5 rounds, 1 second a load and server)
        bench echo [SERVER CLIENT]               only serve the bare echo, until killed; with CURVE between certificates
+       bench history [MIB]                      read back a log of that size (1,024), beside cat and grep
        bench soak [COMMANDS]                    run commands (100,000) and see that nothing grows";
 /// Commands that `soak` runs where nobody says.
 const SOAK_COMMANDS: u64 = 100_000;
+/// MiB of the log that `history` reads where nobody says.
+const HISTORY_MIB: u32 = 1024;
 const NOISE: &str = "NOISY: the rounds differ by more than 25 %. Measure again on a quiet machine.\n\n";
 
 fn main() -> Result<()> {
@@ -40,6 +44,8 @@ fn main() -> Result<()> {
     match arguments.as_slice() {
         ["echo"] => echo::serve(None),
         ["echo", server, client] => echo::serve(Some((Path::new(server), Path::new(client)))),
+        ["history"] => history::history(HISTORY_MIB),
+        ["history", mib] => history::history(mib.parse().context("history wants a number of MiB")?),
         ["soak"] => soak::soak(SOAK_COMMANDS),
         ["soak", commands] => soak::soak(commands.parse().context("soak wants a number of commands")?),
         ["help" | "--help" | "-h"] => {

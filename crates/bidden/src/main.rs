@@ -9,6 +9,7 @@ mod commands;
 mod demo;
 mod doctor;
 mod exit;
+mod history;
 mod hosts;
 mod init;
 mod invitation;
@@ -67,6 +68,7 @@ async fn dispatch(mode: Mode) -> anyhow::Result<Exit> {
         Mode::Commands(arguments) => commands::commands(arguments).await,
         Mode::Policy(arguments) => policy::policy(arguments),
         Mode::Send(arguments) => ask::send(arguments).await,
+        Mode::History(arguments) => history::history(arguments).await,
         Mode::Log(arguments) => log::log(arguments),
         Mode::Init(arguments) => init::init(&arguments),
         Mode::Invite(arguments) => invitation::invite(&arguments),

@@ -39,7 +39,7 @@ pub(crate) fn is_watched() -> bool {
 }
 
 /// The text with every control and direction-changing character spelled out, except line ends and tabs.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
