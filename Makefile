@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench bench-calc bench-history soak-jail fuzz fmt clean \
+.PHONY: help demo test bench bench-calc bench-history soak soak-jail fuzz fmt clean \
 	format dependencies lint docs rust-tests client-tests
 
 # rustup's programs, also in a shell that was open before they were installed.
@@ -40,6 +40,10 @@ bench-history: ## Measure `bidden history` on a log of HISTORY_MIB (1,024) besid
 	@setup/prepare bench
 	cargo build --release --locked --bin bidden --bin bench
 	$(TARGET)/release/bench history $(HISTORY_MIB)
+
+soak: ## Kill a server BIDDEN_KILLS (500) times under load, BIDDEN_SECONDS (600) at most, and see that nothing is lost
+	BIDDEN_KILLS=$${BIDDEN_KILLS:-500} BIDDEN_SECONDS=$${BIDDEN_SECONDS:-600} \
+		cargo test --locked --package bidden --test end_to_end -- crashes --nocapture
 
 soak-jail: ## Run SOAK_COMMANDS (100,000) commands and see that nothing grows
 	@setup/prepare bench

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
@@ -18,6 +19,7 @@ pub(crate) struct Daemon {
     /// Of its only listener, or its first.
     pub(crate) endpoint: String,
     pub(crate) endpoints: Vec<String>,
+    said: Arc<Mutex<String>>,
     directory: TempDir,
 }
 
@@ -71,17 +73,39 @@ impl Daemon {
             }
         }
         // What comes later is read so that the server never waits for it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, endpoint: endpoints[0].clone(), endpoints, directory }
+        let said = Arc::new(Mutex::new(String::new()));
+        let heard = Arc::clone(&said);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut heard = heard.lock().expect("whole");
+                heard.push_str(&line);
+                heard.push('\n');
+            }
+        });
+        Self { child, endpoint: endpoints[0].clone(), endpoints, said, directory }
     }
 
     /// Kills the server and starts another on what it leaves behind.
-    pub(crate) fn killed_and_started_again(mut self) -> Self {
+    pub(crate) fn killed_and_started_again(self) -> Self {
+        Self::again(self.kill())
+    }
+
+    /// Kills the server; what it leaves behind stays.
+    pub(crate) fn kill(mut self) -> TempDir {
         self.signal(Signal::KILL);
         self.wait();
-        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().expect("a directory"));
+        std::mem::replace(&mut self.directory, tempfile::tempdir().expect("a directory"))
+    }
+
+    /// Serves what `bidden.toml` in this directory says.
+    pub(crate) fn again(directory: TempDir) -> Self {
         let path = directory.path().join("bidden.toml");
         Self::with_arguments(directory, &["--config", path.to_str().expect("UTF-8")])
+    }
+
+    /// What it has said on stderr since it serves.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().expect("whole").clone()
     }
 
     pub(crate) fn pid(&self) -> u32 {
