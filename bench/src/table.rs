@@ -14,6 +14,9 @@ pub(crate) enum Subject {
     BiddenWithTrue,
     PosixSpawn,
     Popen,
+    LoggedInMemory,
+    LoggedOnDisk,
+    Sealed,
 }
 
 impl Subject {
@@ -27,6 +30,9 @@ impl Subject {
             Self::BiddenWithTrue => "bidden with `true`",
             Self::PosixSpawn => "posix_spawn + wait",
             Self::Popen => "os.popen",
+            Self::LoggedInMemory => "bidden, log in memory",
+            Self::LoggedOnDisk => "bidden, log on the disk",
+            Self::Sealed => "bidden, log sealed",
         }
     }
 }
@@ -41,6 +47,8 @@ pub(crate) enum Metric {
     Clients64,
     OsRoundTripP50,
     OsInFlight64,
+    LoggingInFlight64,
+    LoggingOsRoundTripP50,
 }
 
 #[derive(Clone, Copy)]
@@ -60,7 +68,7 @@ struct Row {
     bidden: Subject,
 }
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 14] = [
     network("round trip, one REQ client, p50", Unit::Microseconds, Metric::RoundTripP50),
     network("round trip, one REQ client, p99", Unit::Microseconds, Metric::RoundTripP99),
     network("one DEALER, 64 in flight", Unit::PerSecond, Metric::InFlight64),
@@ -71,7 +79,20 @@ const ROWS: [Row; 10] = [
     os("`/bin/true`, round trip, p50", Unit::Microseconds, Metric::OsRoundTripP50, Subject::PosixSpawn),
     os("`/bin/true`, round trip, p50", Unit::Microseconds, Metric::OsRoundTripP50, Subject::Popen),
     os("`/bin/true`, 64 in flight", Unit::PerSecond, Metric::OsInFlight64, Subject::PosixSpawn),
+    on_disk("log on the disk, one DEALER, 64 in flight", Unit::PerSecond, Metric::LoggingInFlight64),
+    sealed("log sealed, one DEALER, 64 in flight", Unit::PerSecond, Metric::LoggingInFlight64),
+    on_disk("its record on the disk, `/bin/true`, p50", Unit::Microseconds, Metric::LoggingOsRoundTripP50),
+    sealed("log sealed, `/bin/true`, p50", Unit::Microseconds, Metric::LoggingOsRoundTripP50),
 ];
+
+/// Against a log in memory, which costs the same but for the disk: there is no bidden without a log.
+const fn on_disk(what: &'static str, unit: Unit, metric: Metric) -> Row {
+    Row { what, unit, metric, baseline: Subject::LoggedInMemory, bidden: Subject::LoggedOnDisk }
+}
+
+const fn sealed(what: &'static str, unit: Unit, metric: Metric) -> Row {
+    Row { what, unit, metric, baseline: Subject::LoggedOnDisk, bidden: Subject::Sealed }
+}
 
 const fn network(what: &'static str, unit: Unit, metric: Metric) -> Row {
     Row { what, unit, metric, baseline: Subject::Echo, bidden: Subject::Bidden }
