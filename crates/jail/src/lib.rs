@@ -32,6 +32,7 @@ mod launcher;
 
 mod book;
 mod filesystem;
+mod groups;
 mod identity;
 mod machine;
 mod namespaces;

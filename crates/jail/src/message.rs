@@ -183,6 +183,7 @@ impl FromJail {
                     End::Signal(signal) => (b's', *signal),
                     End::TimedOut => (b't', 0),
                     End::Cancelled => (b'c', 0),
+                    End::OutOfMemory => (b'm', 0),
                     End::CpuLimit => (b'p', 0),
                     End::OutputLimit => (b'o', 0),
                 };
@@ -226,6 +227,7 @@ fn ended(bytes: &[u8]) -> Result<FromJail, Malformed> {
         (b's', signal) => End::Signal(signal),
         (b't', 0) => End::TimedOut,
         (b'c', 0) => End::Cancelled,
+        (b'm', 0) => End::OutOfMemory,
         (b'p', 0) => End::CpuLimit,
         (b'o', 0) => End::OutputLimit,
         _ => return Err(Malformed),
@@ -305,7 +307,7 @@ mod tests {
     fn every_end_comes_back_as_it_was() {
         let usage = Usage { cpu_time: Duration::from_micros(7), peak_memory_bytes: 8, output_bytes: 0 };
         let ends = [End::Exit(-1), End::Signal(9), End::TimedOut, End::Cancelled, End::CpuLimit];
-        for end in ends.into_iter().chain([End::OutputLimit]) {
+        for end in ends.into_iter().chain([End::OutOfMemory, End::OutputLimit]) {
             let message = FromJail::Ended(end, usage);
             assert_eq!(FromJail::decode(&message.encode()), Ok(message));
         }

@@ -44,6 +44,10 @@ pub(super) async fn run(
             ErrorCode::Cancelled,
             "the command was ended because the server is stopping".to_owned(),
         ),
+        jail::End::OutOfMemory => ended_early(
+            ErrorCode::OutOfMemory,
+            "the command used up the memory that it may take and was ended".to_owned(),
+        ),
         jail::End::CpuLimit => ended_early(
             ErrorCode::CpuLimit,
             "the command used up the processor's time that it may take and was ended".to_owned(),
