@@ -46,6 +46,8 @@ pub use handle::{Launcher, LauncherError, StartedKeeper};
 pub use keeper::{examine, keep};
 pub use machine::{Feature, Machine, Privilege};
 pub use memory::return_free_memory;
+#[cfg(feature = "fuzz")]
+pub use message::check_every_reading;
 pub use outcome::{Captured, End, Outcome, Usage};
 pub use plan::Plan;
 pub use rule::{Check, Input, Rule};
