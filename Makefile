@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench bench-calc soak-jail fuzz fmt clean \
+.PHONY: help demo test bench bench-calc bench-jail soak-jail fuzz fmt clean \
 	format dependencies lint docs rust-tests client-tests
 
 # rustup's programs, also in a shell that was open before they were installed.
@@ -34,6 +34,11 @@ bench-calc: ## Measure calc beside other evaluators, CPython and NumPy; writes b
 	@setup/prepare bench
 	.venv/bin/python -m pip --quiet --disable-pip-version-check install --requirement bench/calc/requirements.txt
 	cargo run --release --locked --package bench-calc
+
+bench-jail: ## Measure what the parts of a jailed command cost
+	@setup/prepare bench
+	cargo build --release --locked --bin bidden --bin bench
+	$(TARGET)/release/bench parts
 
 soak-jail: ## Run SOAK_COMMANDS (100,000) commands and see that nothing grows
 	@setup/prepare bench

@@ -7,6 +7,7 @@ mod curve;
 mod echo;
 mod load;
 mod machine;
+mod parts;
 mod processes;
 mod rounds;
 mod servers;
@@ -29,9 +30,12 @@ use crate::rounds::Plan;
 const USAGE: &str = "\
 usage: bench [all] [--rounds N] [--seconds S]   measure everything (5 rounds, 1 second a load and server)
        bench echo [SERVER CLIENT]               only serve the bare echo, until killed; with CURVE between certificates
+       bench parts                              what the parts of a jailed command cost, in half a minute
        bench soak [COMMANDS]                    run commands (100,000) and see that nothing grows";
 /// Commands that `soak` runs where nobody says.
 const SOAK_COMMANDS: u64 = 100_000;
+/// For each part in each round.
+const PART_TIME: Duration = Duration::from_millis(600);
 const NOISE: &str = "NOISY: the rounds differ by more than 25 %. Measure again on a quiet machine.\n\n";
 
 fn main() -> Result<()> {
@@ -40,6 +44,7 @@ fn main() -> Result<()> {
     match arguments.as_slice() {
         ["echo"] => echo::serve(None),
         ["echo", server, client] => echo::serve(Some((Path::new(server), Path::new(client)))),
+        ["parts"] => parts::parts(PART_TIME),
         ["soak"] => soak::soak(SOAK_COMMANDS),
         ["soak", commands] => soak::soak(commands.parse().context("soak wants a number of commands")?),
         ["help" | "--help" | "-h"] => {
