@@ -1,10 +1,13 @@
 //! Fourth stage: is it new, and is there room now? Takes the places before the work begins; the work owns them until it
 //! ends.
 
+mod rate;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wire::Delivery;
@@ -13,8 +16,10 @@ use crate::authorise::{Authorised, Computation, Execution, Question, Work};
 use crate::config::Limits;
 use crate::jobs::{Job, Order};
 use crate::limits::COLUMN_BYTES_AT_ONCE;
+use crate::policy::User;
 use crate::refusal::Refusal;
 use crate::service::Service;
+use rate::Rates;
 
 const KIB: usize = 1024;
 
@@ -28,6 +33,8 @@ pub(crate) struct Gate {
     by_user: Counts,
     commands_by_user: usize,
     by_command: Counts,
+    rates: Rates,
+    requests_per_second: Option<u32>,
 }
 
 /// Work for which there is room.
@@ -74,7 +81,16 @@ impl Gate {
             by_user: Counts::default(),
             commands_by_user: limits.commands_by_user,
             by_command: Counts::default(),
+            rates: Rates::default(),
+            requests_per_second: limits.requests_per_second,
         }
+    }
+
+    /// Whether this user may ask again so soon.
+    fn take_turn(&self, user: &User) -> Result<(), Refusal> {
+        let Some(rate) = user.requests_per_second.or(self.requests_per_second) else { return Ok(()) };
+        let taken = self.rates.take(&user.name, rate, Instant::now());
+        taken.map_err(|wait| Refusal::busy_for("you ask too often", wait))
     }
 
     /// Lets nothing more in: what comes from now on, or waits for its turn, is answered `busy`.
@@ -141,7 +157,12 @@ pub(crate) fn admit<'f>(authorised: Authorised<'f>, service: &Service) -> Result
         return Err(Refusal::internal("the log cannot be written"));
     }
     let gate = &service.gate;
-    let task = match authorised.into_work() {
+    let (user, work) = authorised.into_parts();
+    // Whoever asks too often can still end what he has begun.
+    if !matches!(work, Work::Tell(Question::Cancel { .. })) {
+        gate.take_turn(&user)?;
+    }
+    let task = match work {
         Work::Os(execution) => {
             if let Some(job) = service.jobs.known(&execution.order, service.now())? {
                 Task::Await { job, execution }

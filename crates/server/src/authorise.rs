@@ -18,6 +18,7 @@ use crate::refusal::Refusal;
 
 /// Work that its user may have done.
 pub(crate) struct Authorised<'f> {
+    user: Arc<User>,
     work: Work<'f>,
 }
 
@@ -68,8 +69,8 @@ pub(crate) enum Question {
 }
 
 impl<'f> Authorised<'f> {
-    pub(crate) fn into_work(self) -> Work<'f> {
-        self.work
+    pub(crate) fn into_parts(self) -> (Arc<User>, Work<'f>) {
+        (self.user, self.work)
     }
 }
 
@@ -108,7 +109,7 @@ pub(crate) fn authorise<'f>(decoded: Decoded<'f>, policy: &Policy) -> Result<Aut
             return Err(Refusal::open(ErrorCode::InvalidRequest, "this server has no history"));
         }
     };
-    Ok(Authorised { work })
+    Ok(Authorised { user, work })
 }
 
 fn name(user: &User) -> Rc<str> {

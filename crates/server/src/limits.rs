@@ -116,3 +116,9 @@ pub const MAX_CONCURRENCY: i64 = 4096;
 
 /// The most that `commands_by_user` can be set to.
 pub const MAX_COMMANDS_BY_USER: usize = 4096;
+
+/// The most that `requests_per_second` can be set to.
+pub const MAX_REQUESTS_PER_SECOND: u32 = 1_000_000;
+
+/// How much of its rate a user may use at once, after a time without requests.
+pub const RATE_BURST: Duration = Duration::from_secs(1);

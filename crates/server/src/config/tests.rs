@@ -96,12 +96,12 @@ fn unknown_keys_stop_the_start_wherever_they_stand() {
     wrong("[server]\nlogs = 'x'", "f:2:1: unknown key `logs` in `server`; did you mean `log`?");
     wrong(
         "[limits]\n commands = 1",
-        "f:2:2: unknown key `commands` in `limits`; known are `commands_at_once`, `commands_waiting`, `commands_by_user`, `computations_waiting`, `log_bytes`, `log_files`, `shutdown_grace`",
+        "f:2:2: unknown key `commands` in `limits`; known are `requests_per_second`, `commands_at_once`, `commands_waiting`, `commands_by_user`, `computations_waiting`, `log_bytes`, `log_files`, `shutdown_grace`",
     );
     wrong("[roles.r]\nright = []", "f:2:1: unknown key `right` in `roles.r`; did you mean `rights`?");
     wrong(
         "[users.u]\nkey = ''",
-        "f:2:1: unknown key `key` in `users.u`; known are `roles`, `public_key`, `certificate`, `not_after`",
+        "f:2:1: unknown key `key` in `users.u`; known are `roles`, `public_key`, `certificate`, `not_after`, `requests_per_second`",
     );
     wrong(
         "[commands.c]\nprogramm = '/usr/bin/uname'",

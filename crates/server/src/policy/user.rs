@@ -15,6 +15,8 @@ pub struct User {
     pub rights: BTreeMap<Right, Grant>,
     /// The moment from which on the user may do nothing.
     pub not_after: Option<Timestamp>,
+    /// How many requests a second the user may send, where it is not what the installation says of all.
+    pub requests_per_second: Option<u32>,
     /// Where the configuration names the user, if it does.
     pub line: Option<u32>,
 }
@@ -54,6 +56,7 @@ impl User {
             commands: commands.map(|command| (command.clone(), Grant::Unnarrowed)).collect(),
             rights: Right::ALL.into_iter().map(|right| (right, Grant::Unnarrowed)).collect(),
             not_after: None,
+            requests_per_second: None,
             line: None,
         }
     }
