@@ -67,7 +67,7 @@ async fn dispatch(mode: Mode) -> anyhow::Result<Exit> {
         Mode::Commands(arguments) => commands::commands(arguments).await,
         Mode::Policy(arguments) => policy::policy(arguments),
         Mode::Send(arguments) => ask::send(arguments).await,
-        Mode::Log(arguments) => log::log(&arguments),
+        Mode::Log(arguments) => log::log(arguments),
         Mode::Init(arguments) => init::init(&arguments),
         Mode::Invite(arguments) => invitation::invite(&arguments),
         Mode::Accept(arguments) => invitation::accept(&arguments),

@@ -140,10 +140,20 @@ pub(super) fn rate(item: &Item<'_>) -> Result<u32, Fault> {
     Ok(u32::try_from(rate).unwrap_or(MAX_REQUESTS_PER_SECOND))
 }
 
-/// The log's path, for `[server]`; a relative one lies beside the configuration.
-pub(super) fn server(item: &Item<'_>, directory: &Path) -> Result<Option<PathBuf>, Fault> {
-    let section = item.section(&["log", "jail"])?;
-    section.optional("log", |item| Ok(directory.join(file(item)?)))
+/// The files of the log, for `[server]`.
+#[derive(Default)]
+pub(super) struct LogPaths {
+    /// The log itself.
+    pub(super) log: Option<PathBuf>,
+    /// The state that seals it.
+    pub(super) seal: Option<PathBuf>,
+}
+
+/// A relative path lies beside the configuration.
+pub(super) fn server(item: &Item<'_>, directory: &Path) -> Result<LogPaths, Fault> {
+    let section = item.section(&["log", "seal", "jail"])?;
+    let path = |key| section.optional(key, |item| Ok(directory.join(file(item)?)));
+    Ok(LogPaths { log: path("log")?, seal: path("seal")? })
 }
 
 /// The listeners. Each one says how it is protected, so that nothing becomes plain text by an omission.

@@ -342,12 +342,13 @@ fn a_user_is_a_key_of_his_own() {
 
 #[test]
 fn listeners_log_and_limits_are_read() {
-    let text = "[server]\nlog = 'x/server.log'\n[[listeners]]\nendpoint = 'tcp://127.0.0.1:5556'\nplain = true\n\
+    let text = "[server]\nlog = 'x/server.log'\nseal = '/var/seal'\n[[listeners]]\nendpoint = 'tcp://127.0.0.1:5556'\nplain = true\n\
                 [limits]\ncommands_at_once = 7\ncomputations_waiting = 8\nshutdown_grace = '1m'";
     let read = Configuration::parse("/etc/bidden/bidden.toml", text).expect("correct");
     let plain = Listener { endpoint: "tcp://127.0.0.1:5556".into(), protection: Protection::Plain };
     assert_eq!(read.listeners, [plain]);
     assert_eq!(read.log.as_deref().and_then(|path| path.to_str()), Some("/etc/bidden/x/server.log"));
+    assert_eq!(read.seal.as_deref().and_then(|path| path.to_str()), Some("/var/seal"));
     let limits = read.limits;
     assert_eq!((limits.commands_at_once, limits.computations_waiting), (7, 8));
     assert_eq!(limits.shutdown_grace, Duration::from_mins(1));
