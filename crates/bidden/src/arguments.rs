@@ -52,6 +52,8 @@ pub(crate) enum Mode {
     Compute(Compute),
     /// List what the server lets me run, with the rules for arguments
     Commands(Commands),
+    /// Say how a server does, as a text file of metrics for Prometheus
+    Metrics(Metrics),
     /// Check, explain and test a configuration
     #[command(subcommand)]
     Policy(Policy),
@@ -177,6 +179,20 @@ Examples:
   bidden commands
   bidden commands --json --to tcp://127.0.0.1:5555")]
 pub(crate) struct Commands {
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// Print the reply as JSON instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The one who asks needs the right `metrics`.
+
+Example, for the textfile collector of node_exporter:
+  bidden metrics --to web1 > bidden.prom.new && mv bidden.prom.new /var/lib/node_exporter/bidden.prom")]
+pub(crate) struct Metrics {
     #[command(flatten)]
     pub(crate) server: Server,
     /// Print the reply as JSON instead

@@ -18,6 +18,7 @@ mod jobs;
 mod keygen;
 mod launcher;
 mod log;
+mod metrics;
 mod policy;
 mod run;
 mod send;
@@ -81,6 +82,7 @@ async fn dispatch(mode: Mode) -> anyhow::Result<Exit> {
         Mode::Cancel(arguments) => jobs::cancel(arguments).await,
         Mode::Compute(arguments) => compute::compute(arguments).await,
         Mode::Commands(arguments) => commands::commands(arguments).await,
+        Mode::Metrics(arguments) => metrics::metrics(arguments).await,
         Mode::Policy(arguments) => policy::policy(arguments),
         Mode::Send(arguments) => send::send(arguments).await,
         Mode::Log(arguments) => log::log(arguments),

@@ -31,10 +31,9 @@ pub(crate) struct Gate {
     workers: Arc<Semaphore>,
     column_kib: Arc<Semaphore>,
     by_user: Counts,
-    commands_by_user: usize,
     by_command: Counts,
     rates: Rates,
-    requests_per_second: Option<u32>,
+    limits: Limits,
 }
 
 /// Work for which there is room.
@@ -79,16 +78,30 @@ impl Gate {
             workers: Arc::new(Semaphore::new(workers)),
             column_kib: Arc::new(Semaphore::new(COLUMN_BYTES_AT_ONCE / KIB)),
             by_user: Counts::default(),
-            commands_by_user: limits.commands_by_user,
             by_command: Counts::default(),
             rates: Rates::default(),
-            requests_per_second: limits.requests_per_second,
+            limits,
         }
+    }
+
+    /// Commands that run.
+    pub(crate) fn running(&self) -> usize {
+        self.limits.commands_at_once.saturating_sub(self.commands.available_permits())
+    }
+
+    /// Commands that wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.limits.commands_waiting.saturating_sub(self.waiting.available_permits())
+    }
+
+    /// Computations that a worker does, or that wait for one.
+    pub(crate) fn computing(&self) -> usize {
+        self.limits.computations_waiting.saturating_sub(self.computations.available_permits())
     }
 
     /// Whether this user may ask again so soon.
     fn take_turn(&self, user: &User) -> Result<(), Refusal> {
-        let Some(rate) = user.requests_per_second.or(self.requests_per_second) else { return Ok(()) };
+        let Some(rate) = user.requests_per_second.or(self.limits.requests_per_second) else { return Ok(()) };
         let taken = self.rates.take(&user.name, rate, Instant::now());
         taken.map_err(|wait| Refusal::busy_for("you ask too often", wait))
     }
@@ -105,7 +118,7 @@ impl Gate {
         if self.commands.is_closed() {
             return Err(stopping());
         }
-        let of_user = self.by_user.take(&order.user, self.commands_by_user);
+        let of_user = self.by_user.take(&order.user, self.limits.commands_by_user);
         let of_user = of_user.ok_or_else(|| Refusal::busy("you have too many commands under way"))?;
         let of_command = match concurrency {
             Some(most) => {

@@ -64,6 +64,8 @@ pub(crate) enum Question {
     Status { job: String, view: View },
     /// What came of it, or what it has printed so far.
     Result { job: String, view: View, stream: bool, timeout: Option<Duration> },
+    /// How the server does.
+    Metrics,
     /// End it, in the name of a user.
     Cancel { job: String, view: View, by: Rc<str> },
 }
@@ -104,6 +106,10 @@ pub(crate) fn authorise<'f>(decoded: Decoded<'f>, policy: &Policy) -> Result<Aut
         }
         Action::Cancel { job } => {
             Work::Tell(Question::Cancel { job: job.into_owned(), view: view(Right::Cancel), by: name(&user) })
+        }
+        Action::Metrics => {
+            policy.decide_right(&user, Right::Metrics).map_err(denied)?;
+            Work::Tell(Question::Metrics)
         }
         Action::History(_) => {
             return Err(Refusal::open(ErrorCode::InvalidRequest, "this server has no history"));
@@ -161,8 +167,14 @@ fn execution(command_name: &str, permitted: Permitted<'_>, asked: Asked<'_>) -> 
 fn denied(denied: Denied) -> Refusal {
     match denied {
         Denied::NoSuchCommand | Denied::NotTheUsers { .. } => Refusal::refused(denied.to_string()),
-        Denied::NoRight { .. } => {
-            Refusal::closed(ErrorCode::Refused, "computations are not available to you", denied.to_string())
+        Denied::NoRight { right, .. } => {
+            let message = match right {
+                Right::Compute => "computations are not available to you",
+                Right::Jobs | Right::Cancel | Right::History | Right::Metrics => {
+                    "this is not available to you"
+                }
+            };
+            Refusal::closed(ErrorCode::Refused, message, denied.to_string())
         }
         Denied::Parameters(error) => Refusal::open(ErrorCode::InvalidParameters, error.to_string()),
     }

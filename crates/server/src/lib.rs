@@ -23,6 +23,7 @@ mod jobs;
 mod log;
 mod outcome;
 mod refusal;
+mod replies;
 
 pub use log::{
     Evidence, KeyName, OpenError as LogError, SealError, SealedUpTo, Sealer, SealingState, VerificationKey,

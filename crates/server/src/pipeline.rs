@@ -21,7 +21,7 @@ pub(crate) async fn pipeline(service: &Rc<Service>, listeners: &Listeners, frame
     let frame = Rc::new(frame);
     let mut entry = Entry::new(Rc::clone(&frame));
     let result = fulfil(service, listeners, &frame, &mut entry).await;
-    record(&service.log, entry, result)
+    record(&service.log, &service.replies, entry, result)
 }
 
 async fn fulfil(

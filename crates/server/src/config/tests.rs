@@ -263,7 +263,7 @@ fn names_that_do_not_exist_are_refused_with_the_nearest() {
     );
     wrong(
         "[roles.r]\nrights = ['*']",
-        "f:2:11: `roles.r.rights[1]` names `*`, which is no right; known are `compute`, `jobs`, `cancel`, `history`",
+        "f:2:11: `roles.r.rights[1]` names `*`, which is no right; known are `compute`, `jobs`, `cancel`, `history`, `metrics`",
     );
     wrong(
         "[roles.reader]\n[users.local]\nroles = ['raeder']",

@@ -32,6 +32,8 @@ pub enum Right {
     Cancel,
     /// See what others asked for, and what came of it.
     History,
+    /// See how the server does.
+    Metrics,
 }
 
 /// Where a permission comes from.
@@ -69,7 +71,7 @@ impl User {
 
 impl Right {
     /// Every right.
-    pub const ALL: [Self; 4] = [Self::Compute, Self::Jobs, Self::Cancel, Self::History];
+    pub const ALL: [Self; 5] = [Self::Compute, Self::Jobs, Self::Cancel, Self::History, Self::Metrics];
 
     /// The spelling in the configuration.
     pub const fn as_str(self) -> &'static str {
@@ -78,6 +80,7 @@ impl Right {
             Self::Jobs => "jobs",
             Self::Cancel => "cancel",
             Self::History => "history",
+            Self::Metrics => "metrics",
         }
     }
 
