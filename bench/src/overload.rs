@@ -29,7 +29,7 @@ const WARMING_UP: Duration = Duration::from_secs(5);
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-const COMPUTE: &str = r#"{"command_type":"compute","expression":"sum(range(2000))"}"#;
+const COMPUTE: &str = r#"{"command_type":"compute","expression":"factorial(300) % 1000003"}"#;
 const RUN: &str = r#"{"command_type":"os","command_name":"nap"}"#;
 
 /// How often each answer came.
