@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use server::Phase;
-use server::limits::{COMMANDS_AT_ONCE, MAX_LOGGED_OUTPUT_BYTES, MAX_OUTPUT_BYTES};
+use server::limits::{COMMANDS_BY_USER, MAX_LOGGED_OUTPUT_BYTES, MAX_OUTPUT_BYTES};
 
 use crate::daemon;
 use crate::raw_peer::RawPeer;
@@ -47,12 +47,12 @@ fn sixty_four_sleeps_take_as_long_as_one_and_delay_no_computation() {
 fn one_command_too_many_is_told_to_come_again() {
     with_server(|served| async move {
         let connection = served.connect().await;
-        for _ in 0..=COMMANDS_AT_ONCE {
+        for _ in 0..=COMMANDS_BY_USER {
             connection.send(command("sleep", &["3"]).into_bytes(), vec![]).await.expect("sent");
         }
         let busy = receive(&connection).await;
         assert_eq!((&busy["code"], busy["retry_after_ms"].is_u64()), (&json!("busy"), true));
-        for _ in 0..COMMANDS_AT_ONCE {
+        for _ in 0..COMMANDS_BY_USER {
             assert_eq!(receive(&connection).await["exit_code"], 0);
         }
         served.stop().await;
@@ -103,9 +103,9 @@ fn long_output_is_cut_in_the_reply_and_shorter_still_in_the_log() {
         assert_eq!((&reply["exit_code"], &reply["truncated"]), (&json!(0), &json!(true)));
         assert_eq!(reply["result"].as_str().map(str::len), Some(MAX_OUTPUT_BYTES));
         let records = served.stop().await;
-        let answered = records.iter().find(|record| record["event"] == "answered").expect("a record");
-        assert_eq!(answered["reply"]["result"].as_str().map(str::len), Some(MAX_LOGGED_OUTPUT_BYTES));
-        assert_eq!(answered["output_bytes"], MAX_OUTPUT_BYTES);
+        let ended = records.iter().find(|record| record["event"] == "ended").expect("a record");
+        assert_eq!(ended["reply"]["result"].as_str().map(str::len), Some(MAX_LOGGED_OUTPUT_BYTES));
+        assert_eq!(ended["output_bytes"], MAX_OUTPUT_BYTES);
     });
 }
 
@@ -124,8 +124,12 @@ fn a_command_has_its_started_record_before_it_runs() {
             (&started["event"], &started["program"], &started["arguments"], &started["user"]),
             (&json!("started"), &json!("/bin/sleep"), &json!(["1000"]), &json!("local"))
         );
-        assert_eq!(records[2]["reply"]["job"], started["job"]);
+        assert_eq!((&records[2]["event"], &records[2]["job"]), (&json!("ended"), &started["job"]));
         assert_eq!(records[2]["reply"]["code"], "cancelled");
+        assert_eq!(
+            (&records[3]["event"], &records[3]["reply"]["job"]),
+            (&json!("answered"), &started["job"])
+        );
     });
 }
 

@@ -85,6 +85,25 @@ impl Daemon {
         Self { child, endpoint: endpoints[0].clone(), endpoints, directory }
     }
 
+    /// Kills the server and starts another on what it leaves behind.
+    pub(crate) fn killed_and_started_again(mut self) -> Self {
+        self.signal(Signal::KILL);
+        self.wait();
+        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().expect("a directory"));
+        let path = directory.path().join("bidden.toml");
+        Self::with_arguments(directory, &["--config", path.to_str().expect("UTF-8")])
+    }
+
+    /// The same, and where it was, so that its clients find it again.
+    pub(crate) fn killed_and_started_again_in_its_place(mut self) -> Self {
+        self.signal(Signal::KILL);
+        self.wait();
+        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().expect("a directory"));
+        let path = directory.path().join("bidden.toml");
+        let arguments = ["--config", path.to_str().expect("UTF-8"), "--listen", &self.endpoint];
+        Self::with_arguments(directory, &arguments)
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -328,6 +328,8 @@ fn with_the_server_everything_ends() {
     }
     daemon.signal(Signal::KILL);
     daemon.wait();
+    // It would look for its server again.
+    client.kill().expect("killed");
     client.wait().expect("ended");
     wait_until_gone(&mark);
     let configuration = daemon.configuration().to_string_lossy().into_owned();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jail::{Launcher, StartedKeeper};
 use serde_json::Value;
-use server::config::{Configuration, Limits};
+use server::config::Configuration;
 use server::{Access, Config, Phase, Server};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -92,8 +92,9 @@ pub(crate) fn with_keeper<F: Future<Output = ()>>(
         let config = Config {
             listeners: vec![("tcp://127.0.0.1:0".into(), Access::Plain)],
             log: directory.path().join("server.log"),
+            sealer: None,
             policy: configuration.policy,
-            limits: Limits::default(),
+            limits: configuration.limits,
         };
         let launcher = Launcher::connect(keeper).await.expect("a launcher");
         let server = Server::bind(config, launcher).await.expect("it starts");
@@ -101,6 +102,12 @@ pub(crate) fn with_keeper<F: Future<Output = ()>>(
         let serving = tokio::task::spawn_local(async { server.serve(phase).await.expect("it serves") });
         test(Served { endpoint, wanted, serving, directory }).await;
     });
+}
+
+/// Runs a test beside a server with the test policy and more of a configuration.
+pub(crate) fn with_configuration<F: Future<Output = ()>>(more: &str, test: impl FnOnce(Served) -> F) {
+    let policy = POLICY.replace("GONE", "/bin/true");
+    with_policy(tempfile::tempdir().expect("a directory"), &format!("{policy}\n{more}"), test);
 }
 
 /// Sends one request and returns its reply.

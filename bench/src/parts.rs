@@ -141,7 +141,6 @@ impl Alone {
             command: "true".to_owned(),
             arguments: vec![],
             time_limit: Duration::from_secs(5),
-            kept_bytes: 1024,
             output_bytes: 1024,
             stdin: None,
         };
@@ -162,7 +161,7 @@ impl Alone {
                         Instant::now()
                     }
                 };
-                let outcome = ready.run(std::future::pending()).await?;
+                let outcome = ready.run(std::future::pending(), async |_, _| ()).await?;
                 ensure!(outcome.end == End::Exit(0), "/bin/true failed");
                 Ok(told.elapsed())
             })?);

@@ -18,6 +18,7 @@ pub(crate) async fn demo() -> anyhow::Result<Exit> {
     let config = Config {
         listeners: vec![("tcp://127.0.0.1:*".to_owned(), Access::Plain)],
         log: log.clone(),
+        sealer: None,
         policy: Policy::builtin(),
         limits: Limits::default(),
     };
@@ -48,7 +49,8 @@ async fn show_both(endpoint: &str) -> anyhow::Result<bool> {
         print(&format!("\nrequest  {}\n", String::from_utf8_lossy(&request.encode())))?;
         let answer = client.request(&request, vec![]).await?;
         let text = match answer.reply()?.verdict {
-            Verdict::Computed { json, .. } | Verdict::Described { json } => json.into_owned().into_bytes(),
+            Verdict::Value { json, .. } => json.into_owned().into_bytes(),
+            Verdict::Running { .. } => b"it runs".to_vec(),
             Verdict::Column { rows } => format!("{rows} rows").into_bytes(),
             Verdict::Finished { output, end } => {
                 all_succeeded &= Exit::from_end(end) == Exit::Success;

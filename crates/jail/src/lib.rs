@@ -40,6 +40,7 @@ mod processes;
 mod program;
 mod seccomp;
 
+pub use capture::Stream;
 pub use child::Step;
 pub use confinement::{Capability, Confinement, Exec, Identity, Network, Processes, ResourceLimits};
 pub use handle::{Launcher, LauncherError, StartedKeeper};
@@ -48,7 +49,7 @@ pub use machine::{Feature, Machine, Privilege};
 pub use memory::return_free_memory;
 #[cfg(feature = "fuzz")]
 pub use message::check_every_reading;
-pub use outcome::{Captured, End, Outcome, Usage};
+pub use outcome::{End, Outcome, Usage};
 pub use plan::Plan;
 pub use rule::{Check, Input, Rule};
 pub use run::{Ready, RunError};

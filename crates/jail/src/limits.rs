@@ -56,7 +56,10 @@ pub const TERMINATION_GRACE: Duration = Duration::from_millis(500);
 /// waits for it.
 pub const REAP_TIME: Duration = Duration::from_secs(1);
 
-/// How long output is still read after a command's end, while its processes are gone and a stranger holds the pipe.
+/// Most bytes of an output stream that are read at once.
+pub const READ_BYTES: usize = 64 * 1024;
+
+/// How long output is still waited for after a command's end, while its processes are gone and a stranger holds the pipe.
 pub const DRAIN_TIME: Duration = Duration::from_millis(200);
 
 /// How long a launcher may take to be there again after one has died.

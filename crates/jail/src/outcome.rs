@@ -7,10 +7,6 @@ use std::time::Duration;
 pub struct Outcome {
     /// How it ended.
     pub end: End,
-    /// Its standard output.
-    pub stdout: Captured,
-    /// Its standard error.
-    pub stderr: Captured,
     /// What it used up.
     pub usage: Usage,
 }
@@ -43,13 +39,4 @@ pub struct Usage {
     pub peak_memory_bytes: u64,
     /// What it wrote to stdout and stderr together, in bytes.
     pub output_bytes: u64,
-}
-
-/// The kept part of an output stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Captured {
-    /// The first bytes, at most as many as the plan keeps.
-    pub bytes: Vec<u8>,
-    /// Whether there was more than that.
-    pub truncated: bool,
 }

@@ -12,8 +12,6 @@ pub struct Plan {
     pub arguments: Vec<String>,
     /// How long the command may run; no longer than its rule says.
     pub time_limit: Duration,
-    /// How many bytes of each output stream are kept; the rest is read and thrown away.
-    pub kept_bytes: usize,
     /// How many bytes the command may write to both streams together before it is ended.
     pub output_bytes: u64,
     /// What the command reads from its standard input; nothing where there is none.

@@ -1,6 +1,5 @@
 //! The life of one command, as the server sees it: a jail, an order, the word to begin, what it prints, and how it ended.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -12,7 +11,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
 
-use crate::capture::Capture;
+use crate::capture::{Capture, Progress, Stream};
 use crate::child::Step;
 use crate::handle::{Launcher, Running, receive, watched};
 use crate::limits::DRAIN_TIME;
@@ -91,27 +90,33 @@ impl Launcher {
             launcher: self,
             running,
             jail: watched(jail)?,
-            stdout: Capture::new(stdout, plan.kept_bytes)?,
-            stderr: Capture::new(stderr, plan.kept_bytes)?,
+            stdout: Capture::new(stdout, Stream::Stdout)?,
+            stderr: Capture::new(stderr, Stream::Stderr)?,
             output_bytes: plan.output_bytes,
         })
     }
 }
 
 impl Ready<'_> {
-    /// Runs the command to its end. It ends by itself, at its time limit, when it has written too much, or soon after
+    /// Runs the command to its end, and has `take` take what it prints, piece by piece: a command whose output is taken
+    /// slowly writes slowly. It ends by itself, at its time limit, when it has written too much, or soon after
     /// `wanted_end` completes. Dropping the future ends the command with all that it started.
     ///
     /// # Errors
     /// The command never ran, or nobody knows how it ended.
-    pub async fn run(self, wanted_end: impl Future<Output = ()>) -> Result<Outcome, RunError> {
+    pub async fn run(
+        self,
+        wanted_end: impl Future<Output = ()>,
+        take: impl AsyncFn(Stream, &[u8]),
+    ) -> Result<Outcome, RunError> {
         let Self { launcher, running, jail, mut stdout, mut stderr, output_bytes } = self;
         // A jail that has already ended has said why.
         let _ = tell(&jail, ToJail::Go);
-        let written = Cell::new(0);
+        let progress = Progress::default();
         let message = {
-            let mut reading =
-                pin!(async { tokio::join!(stdout.read_to_end(&written), stderr.read_to_end(&written)) });
+            let mut reading = pin!(async {
+                tokio::join!(stdout.read_to_end(&progress, &take), stderr.read_to_end(&progress, &take))
+            });
             let mut wanted_end = pin!(wanted_end);
             let mut answer = pin!(receive(&jail));
             let (mut read, mut told) = (false, false);
@@ -119,7 +124,7 @@ impl Ready<'_> {
                 if !read {
                     read = reading.as_mut().poll(context).is_ready();
                 }
-                if !told && written.get() > output_bytes {
+                if !told && progress.read.get() > output_bytes {
                     told = true;
                     let _ = tell(&jail, ToJail::OutputLimit);
                 }
@@ -130,8 +135,11 @@ impl Ready<'_> {
                 answer.as_mut().poll(context)
             })
             .await;
-            if !read {
-                let _ = timeout(DRAIN_TIME, &mut reading).await;
+            // What was read is taken, however long that takes; only for more the wait is short.
+            while !read {
+                read = timeout(DRAIN_TIME, &mut reading).await.is_ok()
+                    || progress.untaken.get() == 0
+                    || progress.read.get() > output_bytes;
             }
             message
         };
@@ -147,10 +155,10 @@ impl Ready<'_> {
                 return Err(RunError::NotConfined { step, error: io::Error::from_raw_os_error(number) });
             }
         };
-        let usage = Usage { output_bytes: written.get(), ..usage };
+        let usage = Usage { output_bytes: progress.read.get(), ..usage };
         // It may have ended by itself before the word reached its jail.
         let end = if usage.output_bytes > output_bytes { End::OutputLimit } else { end };
-        Ok(Outcome { end, stdout: stdout.into_captured(), stderr: stderr.into_captured(), usage })
+        Ok(Outcome { end, usage })
     }
 }
 

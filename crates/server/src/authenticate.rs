@@ -30,7 +30,7 @@ pub(crate) fn authenticate<'f>(
     frame: &'f Frame,
     policy: &Policy,
     now: Timestamp,
-    entry: &mut Entry<'f>,
+    entry: &mut Entry,
 ) -> Result<Authenticated<'f>, Refusal> {
     let user = match frame.peer.sender() {
         Sender::Local => policy.local(),

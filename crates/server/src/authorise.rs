@@ -4,18 +4,21 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jail::{Input, Plan};
-use wire::{Action, ErrorCode, Numbers, Variable};
+use wire::{Action, Delivery, ErrorCode, Numbers, RequestId, Variable};
 
 use crate::decode::{Column, Decoded};
-use crate::limits::MAX_OUTPUT_BYTES;
-use crate::policy::{Denied, Permitted, Policy, Right};
+use crate::jobs::{Digest, Order, View};
+use crate::policy::{Denied, Permitted, Policy, Right, Scope, User};
 use crate::refusal::Refusal;
 
 /// Work that its user may have done.
 pub(crate) struct Authorised<'f> {
+    user: Arc<User>,
     work: Work<'f>,
 }
 
@@ -25,15 +28,21 @@ pub(crate) enum Work<'f> {
     Os(Execution),
     /// Evaluate an expression.
     Compute(Computation<'f>),
-    /// Say what the user may do: the JSON that says it.
-    Describe(String),
+    /// Say something about this server.
+    Tell(Question),
 }
 
 /// A command with everything that starting it takes.
 pub(crate) struct Execution {
+    pub(crate) order: Order,
     /// What the log says of it; the launcher knows for itself.
     pub(crate) program: PathBuf,
     pub(crate) plan: Plan,
+    /// The client's time for all of it.
+    pub(crate) timeout: Option<Duration>,
+    /// How many of this command may run or wait at once.
+    pub(crate) concurrency: Option<usize>,
+    pub(crate) delivery: Delivery,
 }
 
 /// An expression with what it needs.
@@ -45,9 +54,25 @@ pub(crate) struct Computation<'f> {
     pub(crate) timeout: Option<Duration>,
 }
 
+/// What can be asked of the server itself, with how much of it the one who asks may see.
+pub(crate) enum Question {
+    /// What the user may do: the JSON that says it.
+    Describe(String),
+    /// Which jobs there are.
+    Jobs(View),
+    /// How it stands with one job.
+    Status { job: String, view: View },
+    /// What came of it, or what it has printed so far.
+    Result { job: String, view: View, stream: bool, timeout: Option<Duration> },
+    /// How the server does.
+    Metrics,
+    /// End it, in the name of a user.
+    Cancel { job: String, view: View, by: Rc<str> },
+}
+
 impl<'f> Authorised<'f> {
-    pub(crate) fn into_work(self) -> Work<'f> {
-        self.work
+    pub(crate) fn into_parts(self) -> (Arc<User>, Work<'f>) {
+        (self.user, self.work)
     }
 }
 
@@ -55,45 +80,86 @@ impl<'f> Authorised<'f> {
 pub(crate) fn authorise<'f>(decoded: Decoded<'f>, policy: &Policy) -> Result<Authorised<'f>, Refusal> {
     let (user, request, columns) = decoded.into_parts();
     let timeout = request.timeout;
+    let view = |right| match policy.decide_scope(&user, right) {
+        Scope::Own => View::Own(name(&user)),
+        Scope::All => View::All,
+    };
     let work = match request.action {
-        Action::Os { command_name, parameters, stdin } => {
+        Action::Os { command_name, parameters, stdin, delivery } => {
             let permitted = policy.decide_command(&user, &command_name, &parameters).map_err(denied)?;
-            let stdin = stdin.map(|text| text.into_owned().into_bytes());
-            Work::Os(execution(&command_name, permitted, stdin, timeout)?)
+            let asked =
+                Asked { user: &user, id: request.id, parameters: &parameters, stdin, timeout, delivery };
+            Work::Os(execution(&command_name, permitted, asked)?)
         }
         Action::Compute { expression, variables, numbers, columns: _ } => {
             policy.decide_right(&user, Right::Compute).map_err(denied)?;
             Work::Compute(Computation { expression, variables, columns, numbers, timeout })
         }
         // Everyone may know what he may do.
-        Action::Describe => Work::Describe(policy.describe(&user)),
+        Action::Describe => Work::Tell(Question::Describe(policy.describe(&user))),
+        Action::Jobs => Work::Tell(Question::Jobs(view(Right::Jobs))),
+        Action::Status { job } => {
+            Work::Tell(Question::Status { job: job.into_owned(), view: view(Right::Jobs) })
+        }
+        Action::Result { job, stream } => {
+            Work::Tell(Question::Result { job: job.into_owned(), view: view(Right::Jobs), stream, timeout })
+        }
+        Action::Cancel { job } => {
+            Work::Tell(Question::Cancel { job: job.into_owned(), view: view(Right::Cancel), by: name(&user) })
+        }
+        Action::Metrics => {
+            policy.decide_right(&user, Right::Metrics).map_err(denied)?;
+            Work::Tell(Question::Metrics)
+        }
+        Action::History(_) => {
+            return Err(Refusal::open(ErrorCode::InvalidRequest, "this server has no history"));
+        }
     };
-    Ok(Authorised { work })
+    Ok(Authorised { user, work })
+}
+
+fn name(user: &User) -> Rc<str> {
+    user.name.as_str().into()
+}
+
+/// What a request says of a command beside its name.
+struct Asked<'r> {
+    user: &'r Arc<User>,
+    id: Option<RequestId>,
+    parameters: &'r [Cow<'r, str>],
+    stdin: Option<Cow<'r, str>>,
+    timeout: Option<Duration>,
+    delivery: Delivery,
 }
 
 /// What to start. A program that is gone is found missing here, before a client could tell it from a forbidden one.
-fn execution(
-    name: &str,
-    permitted: Permitted<'_>,
-    stdin: Option<Vec<u8>>,
-    timeout: Option<Duration>,
-) -> Result<Execution, Refusal> {
+fn execution(command_name: &str, permitted: Permitted<'_>, asked: Asked<'_>) -> Result<Execution, Refusal> {
     let Permitted { command, arguments, .. } = permitted;
+    let Asked { user, id, parameters, stdin, timeout, delivery } = asked;
     if stdin.is_some() && command.input == Input::None {
         return Err(Refusal::open(ErrorCode::InvalidParameters, "this command takes no `stdin`"));
     }
     let executable = rustix::fs::access(&command.program, rustix::fs::Access::EXEC_OK);
     executable.map_err(|error| Refusal::refused(format!("the program cannot be executed: {error}")))?;
     Ok(Execution {
+        order: Order {
+            user: name(user),
+            command: command_name.to_owned(),
+            parameters: parameters.iter().map(|parameter| parameter.clone().into_owned()).collect(),
+            digest: Digest::of(command_name, parameters, stdin.as_deref()),
+            id,
+        },
         program: command.program.clone(),
         plan: Plan {
-            command: name.to_owned(),
+            command: command_name.to_owned(),
             arguments,
-            time_limit: timeout.map_or(command.time_limit, |timeout| timeout.min(command.time_limit)),
-            kept_bytes: MAX_OUTPUT_BYTES,
+            time_limit: command.time_limit,
             output_bytes: command.confinement.limits.output_bytes,
-            stdin,
+            stdin: stdin.map(|text| text.into_owned().into_bytes()),
         },
+        timeout,
+        concurrency: command.concurrency,
+        delivery,
     })
 }
 
@@ -101,8 +167,14 @@ fn execution(
 fn denied(denied: Denied) -> Refusal {
     match denied {
         Denied::NoSuchCommand | Denied::NotTheUsers { .. } => Refusal::refused(denied.to_string()),
-        Denied::NoRight { right: Right::Compute, .. } => {
-            Refusal::closed(ErrorCode::Refused, "computations are not available to you", denied.to_string())
+        Denied::NoRight { right, .. } => {
+            let message = match right {
+                Right::Compute => "computations are not available to you",
+                Right::Jobs | Right::Cancel | Right::History | Right::Metrics => {
+                    "this is not available to you"
+                }
+            };
+            Refusal::closed(ErrorCode::Refused, message, denied.to_string())
         }
         Denied::Parameters(error) => Refusal::open(ErrorCode::InvalidParameters, error.to_string()),
     }

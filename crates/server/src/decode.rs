@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wire::limits::MAX_COLUMN_BYTES;
-use wire::{Action, ErrorCode, Request, decode_request};
+use wire::{Action, Delivery, ErrorCode, Request, decode_request};
 
 use crate::authenticate::Authenticated;
 use crate::entry::{Asked, Entry};
@@ -35,7 +35,7 @@ impl<'f> Decoded<'f> {
 /// Reads the request, or says which key of it is wrong.
 pub(crate) fn decode<'f>(
     authenticated: Authenticated<'f>,
-    entry: &mut Entry<'f>,
+    entry: &mut Entry,
 ) -> Result<Decoded<'f>, Refusal> {
     let (user, frame) = authenticated.into_parts();
     let Some(body) = &frame.body else {
@@ -46,8 +46,12 @@ pub(crate) fn decode<'f>(
     };
     match decode_request(body) {
         Ok(mut request) => {
-            entry.asked = Asked::Json(body);
+            entry.asked = Asked::Json;
             entry.id.clone_from(&request.id);
+            if wants_events(&request.action) && !frame.peer.may_stream() {
+                let message = "`stream` needs a DEALER: a REQ takes one message for a request";
+                return Err(Refusal::open(ErrorCode::InvalidRequest, message));
+            }
             let columns = columns(&mut request, &frame.attachments)?;
             Ok(Decoded { user, request, columns })
         }
@@ -58,10 +62,21 @@ pub(crate) fn decode<'f>(
     }
 }
 
+fn wants_events(action: &Action<'_>) -> bool {
+    matches!(action, Action::Os { delivery: Delivery::Stream, .. } | Action::Result { stream: true, .. })
+}
+
 fn columns<'f>(request: &mut Request<'f>, frames: &'f [Bytes]) -> Result<Vec<Column<'f>>, Refusal> {
     let names = match &mut request.action {
-        Action::Os { .. } | Action::Describe => Vec::new(),
         Action::Compute { columns, .. } => std::mem::take(columns),
+        Action::Os { .. }
+        | Action::Describe
+        | Action::Jobs
+        | Action::Status { .. }
+        | Action::Result { .. }
+        | Action::Cancel { .. }
+        | Action::Metrics
+        | Action::History(_) => Vec::new(),
     };
     if names.len() != frames.len() {
         let (frames, names) = (frames.len(), names.len());

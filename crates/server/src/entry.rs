@@ -1,10 +1,10 @@
 //! What the log will say of a request, gathered while it goes its way, so that a refusal at any stage leaves as much
 //! in the log as was known by then.
 
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
-use transport::{Frame, Peer, Sender};
+use transport::{Frame, Sender};
 use wire::RequestId;
 
 use crate::limits::MAX_LOGGED_EXCERPT_BYTES;
@@ -12,29 +12,27 @@ use crate::log::Line;
 use crate::policy::User;
 
 /// The notes on one request.
-pub(crate) struct Entry<'f> {
-    pub(crate) arrived: Instant,
-    pub(crate) peer: &'f Peer,
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) frame: Rc<Frame>,
     pub(crate) user: Option<Arc<User>>,
     pub(crate) id: Option<RequestId>,
-    pub(crate) asked: Asked<'f>,
-    pub(crate) job: Option<String>,
+    pub(crate) asked: Asked,
+    pub(crate) job: Option<Rc<str>>,
 }
 
 /// The request itself, as far as it was understood.
-pub(crate) enum Asked<'f> {
-    /// Not one frame.
-    Shapeless,
-    /// Bytes that are not JSON.
-    Bytes(&'f [u8]),
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    /// Bytes that are not JSON, or not one frame.
+    Bytes,
     /// A JSON object, known to be well formed.
-    Json(&'f [u8]),
+    Json,
 }
 
-impl<'f> Entry<'f> {
-    pub(crate) fn new(frame: &'f Frame) -> Self {
-        let asked = frame.body.as_deref().map_or(Asked::Shapeless, Asked::Bytes);
-        Self { arrived: frame.arrived, peer: &frame.peer, user: None, id: None, asked, job: None }
+impl Entry {
+    pub(crate) fn new(frame: Rc<Frame>) -> Self {
+        Self { frame, user: None, id: None, asked: Asked::Bytes, job: None }
     }
 
     /// Writes who asked for what.
@@ -42,20 +40,21 @@ impl<'f> Entry<'f> {
         if let Some(user) = &self.user {
             line.text("user", &user.name);
         }
-        if let Sender::Key(key) = self.peer.sender() {
+        let peer = &self.frame.peer;
+        if let Sender::Key(key) = peer.sender() {
             line.word("key", &key);
-            line.text("listener", self.peer.listener());
+            line.text("listener", peer.listener());
         }
-        if let Some(address) = self.peer.address() {
+        if let Some(address) = peer.address() {
             line.word("peer", &address);
         }
+        let Some(body) = self.frame.body.as_deref() else { return };
         match self.asked {
-            Asked::Shapeless => {}
-            Asked::Json(json) => line.json("request", json),
-            Asked::Bytes(bytes) => {
-                let excerpt = bytes.get(..MAX_LOGGED_EXCERPT_BYTES).unwrap_or(bytes);
+            Asked::Json => line.json("request", body),
+            Asked::Bytes => {
+                let excerpt = body.get(..MAX_LOGGED_EXCERPT_BYTES).unwrap_or(body);
                 line.text("request_text", &String::from_utf8_lossy(excerpt));
-                line.number("request_bytes", bytes.len() as u64);
+                line.number("request_bytes", body.len() as u64);
             }
         }
     }

@@ -3,29 +3,52 @@
 mod columns;
 mod command;
 mod computation;
+mod deliver;
+mod question;
 mod spelling;
 mod worker;
 
-use crate::admit::Admitted;
-use crate::authorise::Work;
+use std::rc::Rc;
+
+use tokio::sync::mpsc;
+use transport::Listeners;
+
+use crate::admit::{Admitted, Task};
 use crate::entry::Entry;
+use crate::limits::PIECES_WAITING;
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 use crate::service::Service;
+use deliver::Client;
 
 /// Does the work, in place where it is short.
 pub(crate) async fn execute(
     admitted: Admitted<'_>,
-    service: &Service,
-    entry: &mut Entry<'_>,
+    service: &Rc<Service>,
+    listeners: &Listeners,
+    entry: &mut Entry,
 ) -> Result<Outcome, Refusal> {
-    let (work, permit) = admitted.into_parts();
-    let result = match work {
-        // Boxed, so that a computation does not carry the room that a command's future takes.
-        Work::Os(execution) => Box::pin(command::run(execution, service, entry)).await,
-        Work::Compute(computation) => computation::evaluate(computation, service).await,
-        Work::Describe(json) => Ok(Outcome::Description { json }),
-    };
-    drop(permit);
-    result
+    match admitted.into_task() {
+        Task::Start { job, execution, place } => {
+            entry.job = Some(Rc::clone(&job.name));
+            let delivery = execution.delivery;
+            let live = execution.streams().then(|| {
+                let (pieces, live) = mpsc::channel(PIECES_WAITING);
+                job.attach(pieces);
+                live
+            });
+            let running = command::run(Rc::clone(service), Rc::clone(&job), execution, place, entry.clone());
+            tokio::task::spawn_local(running);
+            let client = Client::new(listeners, entry, None);
+            // Boxed, so that a computation does not carry the room that this future takes.
+            Box::pin(deliver::deliver(client, &job, delivery, live)).await
+        }
+        Task::Await { job, execution } => {
+            entry.job = Some(Rc::clone(&job.name));
+            let client = Client::new(listeners, entry, execution.timeout);
+            Box::pin(deliver::deliver(client, &job, execution.delivery, None)).await
+        }
+        Task::Compute(computation) => computation::evaluate(computation, service).await,
+        Task::Tell(question) => Box::pin(question::answer(question, service, listeners, entry)).await,
+    }
 }

@@ -81,5 +81,53 @@ pub const MAX_LOG_BYTES: i64 = 1024 * 1024 * 1024 * 1024;
 /// The most that `log_files` can be set to.
 pub const MAX_LOG_FILES: i64 = 1_000_000;
 
+/// How long a record waits for its seal, where the log is sealed.
+pub const SEAL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The most seals that a key is asked for when a log is verified: one a second for a generation.
+pub const MAX_EPOCHS: u64 = 1 << 30;
+
 /// How often connections are looked for whose user's time is over.
 pub const REVOCATION_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Jobs that wait for their turn. One more is answered `busy`.
+pub const COMMANDS_WAITING: usize = 128;
+
+/// The most that `commands_waiting` can be set to.
+pub const MAX_COMMANDS_WAITING: usize = 4096;
+
+/// Jobs of one user that run or wait. One more is answered `busy`.
+pub const COMMANDS_BY_USER: usize = 64;
+
+/// Jobs that are kept after their end, for those who come for their results.
+pub const KEPT_JOBS: usize = 256;
+
+/// Bytes of output that are kept of jobs which have ended, of all together.
+pub const KEPT_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long a job is kept after its end.
+pub const KEPT_AGE: Duration = Duration::from_hours(1);
+
+/// How long the id of a request is remembered after the end of its job: for so long it is not executed again.
+pub const ID_MEMORY: Duration = Duration::from_hours(1);
+
+/// Ids that are remembered. One more is answered `busy`.
+pub const IDS_REMEMBERED: usize = 100_000;
+
+/// Pieces of output that wait for the client that streams them, beside those that its connection holds.
+pub const PIECES_WAITING: usize = 1;
+
+/// How long a client that streams may read nothing before its stream is given up.
+pub const STREAM_PATIENCE: Duration = Duration::from_mins(1);
+
+/// The most that `concurrency` of a rule can be.
+pub const MAX_CONCURRENCY: i64 = 4096;
+
+/// The most that `commands_by_user` can be set to.
+pub const MAX_COMMANDS_BY_USER: usize = 4096;
+
+/// The most that `requests_per_second` can be set to.
+pub const MAX_REQUESTS_PER_SECOND: u32 = 1_000_000;
+
+/// How much of its rate a user may use at once, after a time without requests.
+pub const RATE_BURST: Duration = Duration::from_secs(1);

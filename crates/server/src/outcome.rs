@@ -1,16 +1,20 @@
 //! What work ends in, when it ends well.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use wire::{End, Output};
+use wire::{Output, Streamed};
+
+use crate::jobs::Ended;
 
 /// A result.
 pub(crate) enum Outcome {
-    /// The value of an expression, as JSON.
+    /// The value of an expression, or what the server says of itself, as JSON.
     Value { json: String, type_name: &'static str },
-    /// What the user may do, as JSON.
-    Description { json: String },
     /// The values of an expression over columns, as little-endian doubles, and their SHA-256 for the log.
     Column { rows: u64, bytes: Bytes, sha256: [u8; 32] },
-    /// The end of a command.
-    Ended { output: Output<'static>, end: End },
+    /// A job runs, and its client does not wait for it.
+    Running { output: Option<Output<'static>> },
+    /// The end of a job, which has a record of its own, and what was sent of its output before.
+    Ended { ended: Arc<Ended>, streamed: Option<Streamed> },
 }

@@ -1,7 +1,9 @@
 //! The way of a request, from its frame to its record. Each stage takes what the one before it returns and nothing
 //! else, so that a stage which is left out does not compile. A refusal at any stage is recorded like a result.
 
-use transport::Frame;
+use std::rc::Rc;
+
+use transport::{Frame, Listeners};
 
 use crate::admit::admit;
 use crate::authenticate::authenticate;
@@ -14,20 +16,26 @@ use crate::record::{Recorded, record};
 use crate::refusal::Refusal;
 use crate::service::Service;
 
-/// Takes one request all the way.
-pub(crate) async fn pipeline(service: &Service, frame: Frame) -> Recorded {
-    let mut entry = Entry::new(&frame);
-    let result = fulfil(service, &frame, &mut entry).await;
-    record(&service.log, &frame, &entry, result)
+/// Takes one request all the way. Events of its job, where it wants them, go to the listener that it came by.
+pub(crate) async fn pipeline(service: &Rc<Service>, listeners: &Listeners, frame: Frame) -> Recorded {
+    let frame = Rc::new(frame);
+    let mut entry = Entry::new(Rc::clone(&frame));
+    let result = fulfil(service, listeners, &frame, &mut entry).await;
+    record(&service.log, &service.replies, entry, result)
 }
 
-async fn fulfil<'f>(service: &Service, frame: &'f Frame, entry: &mut Entry<'f>) -> Result<Outcome, Refusal> {
+async fn fulfil(
+    service: &Rc<Service>,
+    listeners: &Listeners,
+    frame: &Frame,
+    entry: &mut Entry,
+) -> Result<Outcome, Refusal> {
     let policy = service.policy();
     let authenticated = authenticate(frame, &policy, service.now(), entry)?;
     let decoded = decode(authenticated, entry)?;
     let authorised = authorise(decoded, &policy)?;
-    let admitted = admit(authorised, &service.gate, &service.log)?;
-    execute(admitted, service, entry).await
+    let admitted = admit(authorised, service)?;
+    execute(admitted, service, listeners, entry).await
 }
 
 #[cfg(test)]

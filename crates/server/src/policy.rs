@@ -20,7 +20,7 @@ use wire::PublicKey;
 
 #[cfg(test)]
 pub(crate) use decide::QUESTIONS;
-pub use decide::{Denied, Permitted};
+pub use decide::{Denied, Permitted, Scope};
 pub use rule::{InvalidParameters, Operand, OptionRule, OptionValue};
 pub use user::{Grant, Right, User};
 pub use value::{InvalidPattern, InvalidRoot, Kind, Pattern, Root, is_name};
@@ -58,6 +58,8 @@ pub struct Command {
     pub time_limit: Duration,
     /// Whether the client may send standard input.
     pub input: Input,
+    /// How many of this command may run or wait at once; `None` sets no limit of its own.
+    pub concurrency: Option<usize>,
     /// What the jail lets it do.
     pub confinement: Confinement,
     /// Where the configuration names it, for a command that comes from one.
@@ -75,6 +77,7 @@ impl Command {
             separator: false,
             time_limit: DEFAULT_TIME_LIMIT,
             input: Input::None,
+            concurrency: None,
             confinement: Confinement::default(),
             line: None,
         }

@@ -4,16 +4,19 @@
 //! log's word that everything up to it has been written.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use transport::{Frame, ReturnPath};
-use wire::{Output, Reply, RequestId, Verdict};
+use transport::ReturnPath;
+use wire::{Output, Reply, RequestId, Streamed, Verdict};
 
 use crate::entry::Entry;
+use crate::jobs::{Ended, Job};
 use crate::limits::MAX_LOGGED_OUTPUT_BYTES;
-use crate::log::{Committed, Log, Unwritable};
+use crate::log::{Committed, Line, Log, Unwritable};
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
+use crate::replies::Replies;
 
 /// A reply whose record is in the log.
 pub(crate) struct Recorded {
@@ -38,44 +41,51 @@ impl Recorded {
     }
 }
 
-/// Writes what became of a request, whatever that was.
+/// Writes what became of a request, whatever that was. The output of a job stands in the record of its end alone.
 pub(crate) fn record(
     log: &Log,
-    frame: &Frame,
-    entry: &Entry<'_>,
+    replies: &Replies,
+    entry: Entry,
     result: Result<Outcome, Refusal>,
 ) -> Recorded {
     let mut column = None;
+    let mut of_job: Option<(Arc<Ended>, Option<Streamed>)> = None;
     let (verdict, reason) = match result {
         Ok(Outcome::Column { rows, bytes, sha256 }) => {
             column = Some((bytes, sha256));
             (Verdict::Column { rows }, None)
         }
         Ok(Outcome::Value { json, type_name }) => {
-            (Verdict::Computed { json: json.into(), type_name: type_name.into() }, None)
+            (Verdict::Value { json: json.into(), type_name: type_name.into() }, None)
         }
-        Ok(Outcome::Description { json }) => (Verdict::Described { json: json.into() }, None),
-        Ok(Outcome::Ended { output, end }) => (Verdict::Finished { output, end }, None),
+        Ok(Outcome::Running { output }) => (Verdict::Running { output }, None),
+        Ok(Outcome::Ended { ended, streamed }) => {
+            of_job = Some((ended, streamed));
+            (Verdict::Running { output: None }, None)
+        }
         Err(Refusal { failure, reason }) => (Verdict::Failed(*failure), reason),
+    };
+    let verdict = match &of_job {
+        Some((ended, streamed)) => sent(ended, *streamed),
+        None => verdict,
     };
     let reply = Reply {
         id: entry.id.as_ref().map(|id| id.as_str().into()),
         job: entry.job.as_deref().map(Cow::Borrowed),
-        duration: Some(entry.arrived.elapsed()),
+        duration: Some(entry.frame.arrived.elapsed()),
         verdict,
     };
+    replies.count(&reply.verdict);
     let encoded = reply.encode();
     // While the log cannot be written its memory must not grow with every request that is turned away.
     if !log.is_broken() || entry.job.is_some() {
         log.append(|line| {
             line.text("event", "answered");
             entry.write(line);
-            match shortened(&reply) {
-                None => line.json("reply", &encoded),
-                Some((short, bytes)) => {
-                    line.json("reply", &short.encode());
-                    line.number("output_bytes", bytes);
-                }
+            if entry.job.is_some() {
+                line.json("reply", &reply.encode_without_output());
+            } else {
+                line.json("reply", &encoded);
             }
             if let Some((_, sha256)) = &column {
                 line.hex("column_sha256", sha256);
@@ -86,37 +96,75 @@ pub(crate) fn record(
         });
     }
     Recorded {
-        return_path: frame.return_path.clone(),
-        id: entry.id.clone(),
+        return_path: entry.frame.return_path.clone(),
         reply: encoded,
         column: column.map(|(bytes, _)| bytes),
+        id: entry.id,
     }
 }
 
-/// The reply as the log keeps it where a command printed more than the log takes, and how much it printed.
-fn shortened<'r>(reply: &'r Reply<'_>) -> Option<(Reply<'r>, u64)> {
-    let output = match &reply.verdict {
-        Verdict::Finished { output, .. } => output,
-        Verdict::Failed(failure) => failure.output.as_ref()?,
-        Verdict::Computed { .. } | Verdict::Column { .. } | Verdict::Described { .. } => return None,
-    };
-    let longest = output.stdout.len().max(output.stderr.len());
-    if longest <= MAX_LOGGED_OUTPUT_BYTES {
-        return None;
+/// What goes to the client of a job that has ended: without the output that went before.
+fn sent(ended: &Ended, streamed: Option<Streamed>) -> Verdict<'_> {
+    let Some(output) = ended.verdict.output() else { return ended.verdict.with_output(Output::default()) };
+    match streamed {
+        None => ended.verdict.with_output(output.borrowed()),
+        Some(_) => ended.verdict.with_output(Output {
+            stdout: Cow::Borrowed(&[]),
+            stderr: Cow::Borrowed(&[]),
+            streamed,
+            usage: output.usage,
+            // Cut is only what is kept; whoever was there from the beginning has seen all.
+            truncated: streamed.is_some_and(|sent| {
+                let all = output.usage.map_or(0, |usage| usage.output_bytes);
+                sent.stdout.saturating_add(sent.stderr) < all
+            }),
+        }),
     }
-    let bytes = output.stdout.len().saturating_add(output.stderr.len()) as u64;
-    let short = Output {
+}
+
+/// Writes what a job came to.
+pub(crate) fn record_end(log: &Log, job: &Job, ended: &Ended) {
+    let reply = |verdict| Reply { id: None, job: None, duration: ended.duration, verdict };
+    log.append(|line| {
+        line.text("event", "ended");
+        line.text("user", &job.order.user);
+        line.text("command", &job.order.command);
+        line.text("job", &job.name);
+        match ended.verdict.output() {
+            Some(output) => {
+                line.json("reply", &reply(ended.verdict.with_output(shortened(output))).encode());
+                note_length(line, output);
+            }
+            None => line.json("reply", &reply(ended.verdict.with_output(Output::default())).encode()),
+        }
+        if let Some(reason) = &ended.reason {
+            line.text("reason", reason);
+        }
+    });
+}
+
+/// The output as the log keeps it, where a command printed more than the log takes.
+fn shortened<'o>(output: &'o Output<'_>) -> Output<'o> {
+    if !is_long(output) {
+        return output.borrowed();
+    }
+    Output {
         stdout: start(&output.stdout),
         stderr: start(&output.stderr),
         truncated: true,
-        usage: output.usage,
-    };
-    let verdict = match &reply.verdict {
-        Verdict::Finished { end, .. } => Verdict::Finished { output: short, end: *end },
-        Verdict::Failed(failure) => Verdict::Failed(wire::Failure { output: Some(short), ..failure.clone() }),
-        Verdict::Computed { .. } | Verdict::Column { .. } | Verdict::Described { .. } => return None,
-    };
-    Some((Reply { verdict, ..reply.clone() }, bytes))
+        ..output.borrowed()
+    }
+}
+
+/// How much was kept, where the log has less.
+fn note_length(line: &mut Line<'_>, output: &Output<'_>) {
+    if is_long(output) {
+        line.number("output_bytes", output.stdout.len().saturating_add(output.stderr.len()) as u64);
+    }
+}
+
+fn is_long(output: &Output<'_>) -> bool {
+    output.stdout.len().max(output.stderr.len()) > MAX_LOGGED_OUTPUT_BYTES
 }
 
 fn start(bytes: &[u8]) -> Cow<'_, [u8]> {

@@ -1,6 +1,6 @@
 //! The server's life: it opens its log and its socket, takes frames, sends what is recorded, and stops in order.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -13,20 +13,23 @@ use transport::limits::REVOKED_LINGER;
 use transport::{Access, FailedHandshake, Frame, ListenError, Listeners};
 
 use crate::config::Limits;
+use crate::jobs::{Restoring, State};
 use crate::limits::{LAST_CALL, LAUNCHER_INTERVAL, MEMORY_INTERVAL, QUIET_TIME, REVOCATION_INTERVAL};
-use crate::log::{Log, OpenError, Rotation, complain, tidy};
+use crate::log::{Log, OpenError, Rotation, Sealer, complain, job_records, tidy};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
-use crate::record::Recorded;
+use crate::record::{Recorded, record_end};
 use crate::service::{Phase, Service};
 
 /// What a server needs to start.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// Where to listen, as ZeroMQ endpoints, and who may connect there.
     pub listeners: Vec<(String, Access)>,
     /// The log's file.
     pub log: PathBuf,
+    /// What seals the log, if it is sealed.
+    pub sealer: Option<Sealer>,
     /// What may run, and for whom.
     pub policy: Policy,
     /// The limits of this installation.
@@ -113,9 +116,14 @@ impl Server {
     /// The log or a socket cannot be had.
     pub async fn bind(config: Config, launcher: Launcher) -> Result<Self, StartError> {
         let rotation = Rotation { bytes: config.limits.log_bytes, keep: config.limits.log_files };
-        let (log, torn_bytes) = Log::open(&config.log, rotation)?;
+        let (mut log, torn_bytes) = Log::open(&config.log, rotation)?;
+        if let Some(sealer) = config.sealer {
+            log = log.sealed_by(sealer)?;
+        }
+        let last_seal = log.last_seal();
+        let path = config.log.clone();
         // What an earlier server did not come to.
-        tokio::task::spawn_blocking(move || tidy(&config.log, rotation));
+        tokio::task::spawn_blocking(move || tidy(&config.log, rotation, last_seal));
         let service = Rc::new(Service::new(config.policy, config.limits, log, launcher));
         let listeners = Listeners::bind(config.listeners, service.admission()).await?;
         service.log.append(|line| {
@@ -130,6 +138,7 @@ impl Server {
                 line.number("torn_bytes_removed", torn_bytes);
             }
         });
+        restore_jobs(&service, &path)?;
         service.log.commit_durably().await.map_err(|_| StartError::FirstRecord)?;
         Ok(Self { listeners, service })
     }
@@ -154,13 +163,32 @@ impl Server {
         let answered = tokio::select! {
             answered = answer_until_drained(&listeners, &service, wanted) => answered,
             never = return_free_memory() => never,
+            never = service.log.keep_sealed() => never,
             never = dismiss_strangers(&listeners, &service) => never,
         };
         service.log.append(|line| line.text("event", "server_stopped"));
-        let written = service.log.commit_durably().await.map_err(|_| ServeError::Log);
+        let written = service.log.seal_everything().await.map_err(|_| ServeError::Log);
         listeners.close().await;
         answered.and(written)
     }
+}
+
+/// Takes from the log what earlier servers did, so that it is not done again, and records the end of what was under way
+/// when one of them died.
+fn restore_jobs(service: &Service, log: &Path) -> Result<(), OpenError> {
+    let mut restoring = Restoring::default();
+    let now = service.now();
+    job_records(log, |line| {
+        restoring.take(line);
+        service.jobs.restore(restoring.ended(), now);
+    })
+    .map_err(|source| OpenError::Io { path: log.display().to_string(), source })?;
+    for job in service.jobs.restore(restoring.open(), now) {
+        if let State::Ended(ended) = job.state() {
+            record_end(&service.log, &job, &ended);
+        }
+    }
+    Ok(())
 }
 
 /// Says when the launcher dies and starts another. While there is none the server computes on, and answers commands with
@@ -206,7 +234,7 @@ fn note_launcher(service: &Service, event: &str, reason: Option<&str>) {
 /// The server's loop: frames in, recorded replies out, one write to the log between.
 async fn answer_until_drained(
     listeners: &Listeners,
-    service: &Service,
+    service: &Rc<Service>,
     mut wanted: watch::Receiver<Phase>,
 ) -> Result<(), ServeError> {
     let mut running: FuturesUnordered<LocalBoxFuture<'_, Recorded>> = FuturesUnordered::new();
@@ -221,6 +249,7 @@ async fn answer_until_drained(
             tokio::select! {
                 received = listeners.receive(&mut frames) => received.map_err(|_| ServeError::Socket)?,
                 Some(ended) = running.next() => recorded.push(ended),
+                () = service.jobs.all_ended(), if service.phase() != Phase::Serve && service.jobs.live() > 0 => {}
                 failure = listeners.failed_handshake() => note_failure(service, &failure),
                 () = &mut keeper_died => {
                     ended = Err(ServeError::Keeper);
@@ -242,14 +271,14 @@ async fn answer_until_drained(
             let _ = service.log.commit();
         }
         for frame in frames.drain(..) {
-            let mut answering = pipeline(service, frame).boxed_local();
+            let mut answering = pipeline(service, listeners, frame).boxed_local();
             match answering.as_mut().now_or_never() {
                 Some(ended) => recorded.push(ended),
                 None => running.push(answering),
             }
         }
         send(listeners, service, &mut recorded);
-        if stopping && running.is_empty() {
+        if stopping && running.is_empty() && service.jobs.live() == 0 {
             // What has arrived by now is answered too, until nothing more comes for a moment.
             let until =
                 *last_call.get_or_insert_with(|| Instant::now().checked_add(LAST_CALL).unwrap_or(grace_ends));
@@ -286,6 +315,7 @@ async fn dismiss_strangers<T>(listeners: &Listeners, service: &Service) -> T {
 /// Writes the log once for all replies that wait, then lets them go.
 fn send(listeners: &Listeners, service: &Service, recorded: &mut Vec<Recorded>) {
     let written = service.log.commit();
+    service.log.carry_over(|log| service.jobs.write_known(log, service.now()));
     for reply in recorded.drain(..) {
         let (return_path, body, attachment) = match &written {
             Ok(committed) => reply.into_reply(committed),

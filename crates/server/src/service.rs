@@ -1,9 +1,8 @@
 //! What every request finds: the policy, the room there is, the log, and the server's will to go on.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jail::Launcher;
 use jiff::Timestamp;
@@ -12,8 +11,10 @@ use transport::Admission;
 
 use crate::admit::Gate;
 use crate::config::Limits;
+use crate::jobs::Jobs;
 use crate::log::Log;
 use crate::policy::Policy;
+use crate::replies::Replies;
 
 /// What a server is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,14 +37,14 @@ pub(crate) struct Service {
     pub(crate) gate: Gate,
     pub(crate) log: Log,
     pub(crate) launcher: Launcher,
+    pub(crate) jobs: Jobs,
+    pub(crate) replies: Replies,
+    pub(crate) started: Instant,
     phase: watch::Sender<Phase>,
-    first_job: String,
-    jobs: Cell<u64>,
 }
 
 impl Service {
     pub(crate) fn new(policy: Policy, limits: Limits, log: Log, launcher: Launcher) -> Self {
-        let started = Timestamp::now().as_millisecond();
         Self {
             policy: Arc::new(RwLock::new(Arc::new(policy))),
             replaced: Notify::new(),
@@ -52,9 +53,10 @@ impl Service {
             gate: Gate::new(limits),
             log,
             launcher,
+            jobs: Jobs::new(Timestamp::now()),
+            replies: Replies::default(),
+            started: Instant::now(),
             phase: watch::Sender::new(Phase::Serve),
-            first_job: format!("{started:x}"),
-            jobs: Cell::new(0),
         }
     }
 
@@ -82,13 +84,6 @@ impl Service {
 
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
-    }
-
-    /// A name for the next execution of a command, unlike that of any other of this or an earlier server.
-    pub(crate) fn next_job(&self) -> String {
-        let number = self.jobs.get().saturating_add(1);
-        self.jobs.set(number);
-        format!("{}-{number}", self.first_job)
     }
 
     pub(crate) fn enter(&self, phase: Phase) {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use omq::{IdentitySocket, Message};
+use tokio::sync::Notify;
 
 use crate::limits::{LONG_REPLY_BYTES, MAX_BACKLOG_BYTES, MAX_UNREAD_COLUMN_BYTES, WAITING_REPLY_OVERHEAD};
 use crate::peer::Peer;
@@ -24,6 +25,8 @@ struct Backlog {
     waiting_bytes: usize,
     /// Whether a task sends what waits.
     sending: bool,
+    /// Told when that task has ended.
+    drained: Rc<Notify>,
     /// Bytes of long replies, wherever they are between here and the kernel.
     long: Arc<AtomicUsize>,
     /// Bytes of columns, the same.
@@ -93,6 +96,19 @@ impl Backlogs {
         !backlogs.is_empty() && backlogs.get(&peer.connection()).is_some_and(|backlog| backlog.sending)
     }
 
+    /// Waits until no replies to this peer wait.
+    pub(crate) async fn drained(&self, peer: &Peer) {
+        while let Some(drained) = self.draining(peer) {
+            drained.notified().await;
+        }
+    }
+
+    fn draining(&self, peer: &Peer) -> Option<Rc<Notify>> {
+        let backlogs = self.0.borrow();
+        let backlog = backlogs.get(&peer.connection()).filter(|backlog| backlog.sending)?;
+        Some(Rc::clone(&backlog.drained))
+    }
+
     /// Queues a reply that the connection's own queue did not take.
     pub(crate) fn push(&self, socket: &IdentitySocket, peer: &Peer, message: Message) {
         let mut backlogs = self.0.borrow_mut();
@@ -128,6 +144,7 @@ impl Backlogs {
             backlog.waiting.clear();
             backlog.waiting_bytes = 0;
             backlog.sending = false;
+            backlog.drained.notify_waiters();
         }
         backlogs.retain(|_, backlog| !backlog.is_idle());
     }

@@ -18,6 +18,7 @@ mod frame;
 mod key;
 mod listener;
 mod peer;
+mod stream;
 
 pub use access::Access;
 pub use certificate::{
@@ -30,3 +31,4 @@ pub use key::KeyPair;
 pub use listener::{ListenError, check_listening, listening_address};
 pub use listeners::{Closed, Listeners};
 pub use peer::{Peer, Sender};
+pub use stream::{EventStream, Gone};

@@ -33,6 +33,19 @@ pub const WAITING_REPLY_OVERHEAD: usize = 512;
 /// Columns that a client has not read, in bytes. A client that leaves more unread is disconnected.
 pub const MAX_UNREAD_COLUMN_BYTES: usize = 128 * 1024 * 1024;
 
+/// Bytes of output in one event of a stream.
+pub const MAX_EVENT_BYTES: usize = 64 * 1024;
+
+/// Events of one stream that have not left the server, in bytes. Past it the sender waits.
+pub const MAX_UNSENT_STREAM_BYTES: u32 = 1024 * 1024;
+
+/// What a waiting event counts for beside its own bytes: what the queues need to hold it.
+pub const WAITING_EVENT_OVERHEAD: usize = 512;
+
+/// Messages that may wait at a client until they are asked for. Past it the client's own connection stops reading, and
+/// its streams wait.
+pub const CLIENT_HIGH_WATER_MARK: u32 = 64;
+
 /// Descriptors that are kept for everything but connections: the log, and three for each command that runs.
 pub const RESERVED_DESCRIPTORS: usize = 512;
 
@@ -92,6 +105,12 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_mins(1);
 
 /// A connection without a sign of life for this long is dropped.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// How often a client asks its server for a sign of life, so that a machine which is gone is noticed.
+pub const CLIENT_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
+
+/// A server without a sign of life for this long is lost.
+pub const CLIENT_HEARTBEAT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// At the end of the server: time for replies to reach the kernel.
 pub const LINGER: Duration = Duration::from_secs(2);

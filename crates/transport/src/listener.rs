@@ -23,6 +23,7 @@ use crate::limits::{
     MAX_MESSAGE_BYTES, RECEIVE_HIGH_WATER_MARK, SEND_HIGH_WATER_MARK,
 };
 use crate::peer::Peer;
+use crate::stream::Way;
 
 /// Why a listener could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +136,16 @@ impl Listener {
         } else if let Err(TrySendError::Full(message)) = self.socket.try_send_to(to.peer.identity(), message)
         {
             self.backlogs.push(&self.socket, &to.peer, message);
+        }
+    }
+
+    /// The way to a client, for a stream.
+    pub(crate) fn way(&self, to: &ReturnPath) -> Way {
+        Way {
+            socket: self.socket.clone(),
+            backlogs: self.backlogs.clone(),
+            peer: to.peer.clone(),
+            delimiter: to.delimiter,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::door::{Admission, Door, FailedHandshake};
 use crate::frame::{Frame, ReturnPath};
 use crate::limits::{MAX_LISTENERS, MAX_REPORTS};
 use crate::listener::{ListenError, Listener};
+use crate::stream::EventStream;
 
 /// The bound sockets of a server. They live on one thread, inside a `tokio::task::LocalSet`.
 pub struct Listeners {
@@ -75,6 +76,12 @@ impl Listeners {
         if let Some(listener) = self.listeners.get(to.listener) {
             listener.reply(to, body, attachment);
         }
+    }
+
+    /// The means to send events before the reply. Only to a peer that [may stream](crate::Peer::may_stream): another
+    /// would take the first for its reply.
+    pub fn stream(&self, to: &ReturnPath) -> EventStream {
+        EventStream::new(self.listeners.get(to.listener).map(|listener| listener.way(to)))
     }
 
     /// Waits for a failed handshake that is to be told. Dropping the future loses nothing.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use omq::{Identity, PeerPublicKey};
+use omq::{Identity, PeerPublicKey, SocketType};
 use wire::PublicKey;
 
 use crate::access::Access;
@@ -54,6 +54,11 @@ impl Peer {
     /// The address that it connected from; for the log, never for a decision.
     pub fn address(&self) -> Option<SocketAddr> {
         self.identity.peer_info().peer_address
+    }
+
+    /// Whether it can take more than one message for a request. A REQ cannot.
+    pub fn may_stream(&self) -> bool {
+        self.identity.peer_info().peer_properties.socket_type != Some(SocketType::Req)
     }
 
     /// The number of its connection, unique while its listener lives.

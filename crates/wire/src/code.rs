@@ -19,7 +19,7 @@ pub enum ErrorCode {
     Busy,
     /// The command ran out of time and was ended.
     TimedOut,
-    /// The command was ended before its time, because the server is stopping.
+    /// The command was ended before its time: somebody wanted it, or the server is stopping.
     Cancelled,
     /// The command used up the memory that it may take and was ended.
     OutOfMemory,
@@ -29,13 +29,21 @@ pub enum ErrorCode {
     OutputLimit,
     /// The program could not be started.
     FailedToStart,
+    /// The `id` was used before, for something else.
+    IdConflict,
+    /// There is no such job, or none that the one who asks may see.
+    NotFound,
+    /// The request was executed before, and its result is no longer kept.
+    Gone,
+    /// The command had been started when the server died; whether it came to its end is unknown.
+    UnknownOutcome,
     /// The server's own fault; its log says more.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidRequest,
         Self::InvalidExpression,
         Self::ComputationFailed,
@@ -49,6 +57,10 @@ impl ErrorCode {
         Self::CpuLimit,
         Self::OutputLimit,
         Self::FailedToStart,
+        Self::IdConflict,
+        Self::NotFound,
+        Self::Gone,
+        Self::UnknownOutcome,
         Self::Internal,
     ];
 
@@ -68,6 +80,10 @@ impl ErrorCode {
             Self::CpuLimit => "cpu_limit",
             Self::OutputLimit => "output_limit",
             Self::FailedToStart => "failed_to_start",
+            Self::IdConflict => "id_conflict",
+            Self::NotFound => "not_found",
+            Self::Gone => "gone",
+            Self::UnknownOutcome => "unknown_outcome",
             Self::Internal => "internal",
         }
     }

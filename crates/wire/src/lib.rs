@@ -6,12 +6,16 @@
 pub mod limits;
 
 mod code;
+mod event;
 mod key;
 mod reply;
 mod request;
 mod text;
 
 pub use code::ErrorCode;
+pub use event::{Event, EventKind, Stream};
 pub use key::PublicKey;
-pub use reply::{End, Failure, InvalidReply, Output, Reply, Usage, Verdict};
-pub use request::{Action, InvalidRequest, Numbers, Request, RequestId, Variable, decode_request};
+pub use reply::{End, Failure, InvalidReply, Output, Reply, Streamed, Usage, Verdict};
+pub use request::{
+    Action, Delivery, History, InvalidRequest, Numbers, Request, RequestId, Variable, decode_request,
+};

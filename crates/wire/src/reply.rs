@@ -14,8 +14,8 @@ use serde_json::value::RawValue;
 use crate::code::ErrorCode;
 use crate::text::{Text, push_string};
 
-/// The `type` of a description; those of values are Python's.
-const DESCRIPTION: &str = "description";
+/// The `state` of a job that has not ended.
+const RUNNING: &str = "running";
 
 /// The answer to one request.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,11 +33,12 @@ pub struct Reply<'a> {
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict<'a> {
-    /// An expression has a value.
-    Computed {
-        /// The value as JSON text, spelled as the request's `numbers` asked.
+    /// A value: that of an expression, or what the server was asked about itself.
+    Value {
+        /// The value as JSON text; that of an expression is spelled as the request's `numbers` asked.
         json: Cow<'a, str>,
-        /// The Python type of the value: `int`, `float`, `bool`, `complex`, `list` or `tuple`.
+        /// Its type. Of an expression Python's: `int`, `float`, `bool`, `complex`, `list` or `tuple`. Otherwise
+        /// `description`, `jobs`, `job`, `metrics` or `history`; docs/protocol.md gives their keys.
         type_name: Cow<'a, str>,
     },
     /// An expression over columns has a column of values, which follows in a frame of little-endian doubles.
@@ -52,13 +53,84 @@ pub enum Verdict<'a> {
         /// How it ended.
         end: End,
     },
-    /// What the one who asked may do.
-    Described {
-        /// An object as JSON text; docs/protocol.md gives its keys.
-        json: Cow<'a, str>,
+    /// A command runs, and its reply is still to come; the reply's `job` names it.
+    Running {
+        /// What it has printed so far, where that was asked for.
+        output: Option<Output<'a>>,
     },
     /// There is no result.
     Failed(Failure<'a>),
+}
+
+impl<'a> Verdict<'a> {
+    /// What a command printed, where it is about one.
+    pub fn output(&self) -> Option<&Output<'a>> {
+        match self {
+            Self::Finished { output, .. } => Some(output),
+            Self::Failed(failure) => failure.output.as_ref(),
+            Self::Running { output } => output.as_ref(),
+            Self::Value { .. } | Self::Column { .. } => None,
+        }
+    }
+
+    /// The same with other output, where it is about a command that has printed.
+    pub fn with_output<'b>(&'b self, other: Output<'b>) -> Verdict<'b> {
+        match self {
+            Self::Finished { end, .. } => Verdict::Finished { output: other, end: *end },
+            Self::Failed(failure) if failure.output.is_some() => {
+                Verdict::Failed(Failure { output: Some(other), ..failure.borrowed() })
+            }
+            Self::Failed(failure) => Verdict::Failed(failure.borrowed()),
+            Self::Running { output } => Verdict::Running { output: output.is_some().then_some(other) },
+            Self::Value { json, type_name } => {
+                Verdict::Value { json: (&**json).into(), type_name: (&**type_name).into() }
+            }
+            Self::Column { rows } => Verdict::Column { rows: *rows },
+        }
+    }
+
+    /// The same without what it borrows from elsewhere.
+    pub fn into_owned(self) -> Verdict<'static> {
+        match self {
+            Self::Value { json, type_name } => {
+                Verdict::Value { json: json.into_owned().into(), type_name: type_name.into_owned().into() }
+            }
+            Self::Column { rows } => Verdict::Column { rows },
+            Self::Finished { output, end } => Verdict::Finished { output: output.into_owned(), end },
+            Self::Running { output } => Verdict::Running { output: output.map(Output::into_owned) },
+            Self::Failed(failure) => Verdict::Failed(Failure {
+                code: failure.code,
+                message: failure.message.into_owned().into(),
+                class: failure.class.map(|class| class.into_owned().into()),
+                column: failure.column,
+                retry_after: failure.retry_after,
+                output: failure.output.map(Output::into_owned),
+            }),
+        }
+    }
+}
+
+impl Output<'_> {
+    /// The same, borrowed from this one.
+    pub fn borrowed(&self) -> Output<'_> {
+        Output {
+            stdout: (&*self.stdout).into(),
+            stderr: (&*self.stderr).into(),
+            truncated: self.truncated,
+            usage: self.usage,
+            streamed: self.streamed,
+        }
+    }
+
+    fn into_owned(self) -> Output<'static> {
+        Output {
+            stdout: self.stdout.into_owned().into(),
+            stderr: self.stderr.into_owned().into(),
+            truncated: self.truncated,
+            usage: self.usage,
+            streamed: self.streamed,
+        }
+    }
 }
 
 /// Why there is no result.
@@ -83,6 +155,18 @@ impl<'a> Failure<'a> {
     pub fn new(code: ErrorCode, message: impl Into<Cow<'a, str>>) -> Self {
         Self { code, message: message.into(), class: None, column: None, retry_after: None, output: None }
     }
+
+    /// The same, borrowed from this one.
+    fn borrowed(&self) -> Failure<'_> {
+        Failure {
+            code: self.code,
+            message: (&*self.message).into(),
+            class: self.class.as_deref().map(Into::into),
+            column: self.column,
+            retry_after: self.retry_after,
+            output: self.output.as_ref().map(Output::borrowed),
+        }
+    }
 }
 
 /// What a command printed, as bytes, and what it used up.
@@ -96,6 +180,17 @@ pub struct Output<'a> {
     pub truncated: bool,
     /// What it used up.
     pub usage: Option<Usage>,
+    /// Bytes that were sent as events before this reply, which then has none of them itself.
+    pub streamed: Option<Streamed>,
+}
+
+/// How much was sent of each stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Streamed {
+    /// Of standard output, in bytes.
+    pub stdout: u64,
+    /// Of standard error, in bytes.
+    pub stderr: u64,
 }
 
 /// What a command used up.
@@ -126,9 +221,18 @@ pub struct InvalidReply(String);
 impl Reply<'_> {
     /// The JSON frame that says this.
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_with(self.verdict.output())
+    }
+
+    /// The same without what a command has printed, for those who have it elsewhere.
+    pub fn encode_without_output(&self) -> Vec<u8> {
+        self.encode_with(None)
+    }
+
+    fn encode_with(&self, output: Option<&Output<'_>>) -> Vec<u8> {
         let mut out = Vec::with_capacity(160);
         match &self.verdict {
-            Verdict::Computed { json, type_name } => {
+            Verdict::Value { json, type_name } => {
                 out.extend_from_slice(br#"{"status":"success","result":"#);
                 out.extend_from_slice(json.as_bytes());
                 out.extend_from_slice(br#","type":"#);
@@ -138,12 +242,15 @@ impl Reply<'_> {
                 out.extend_from_slice(br#"{"status":"success","result":null,"type":"column""#);
                 push_number(&mut out, "rows", *rows);
             }
-            Verdict::Described { json } => {
-                out.extend_from_slice(br#"{"status":"success","result":"#);
-                out.extend_from_slice(json.as_bytes());
-                push_text(&mut out, "type", DESCRIPTION);
+            Verdict::Running { .. } => {
+                out.extend_from_slice(br#"{"status":"success""#);
+                if output.is_none() {
+                    out.extend_from_slice(br#","result":null"#);
+                }
+                push_output(&mut out, output);
+                push_text(&mut out, "state", RUNNING);
             }
-            Verdict::Finished { output, end } => {
+            Verdict::Finished { end, .. } => {
                 out.extend_from_slice(br#"{"status":"success""#);
                 push_output(&mut out, output);
                 let (key, number) = match end {
@@ -152,7 +259,7 @@ impl Reply<'_> {
                 };
                 push_number(&mut out, key, *number);
             }
-            Verdict::Failed(failure) => push_failure(&mut out, failure),
+            Verdict::Failed(failure) => push_failure(&mut out, failure, output),
         }
         if let Some(id) = &self.id {
             push_text(&mut out, "id", id);
@@ -179,7 +286,7 @@ impl Reply<'_> {
     }
 }
 
-fn push_failure(out: &mut Vec<u8>, failure: &Failure<'_>) {
+fn push_failure(out: &mut Vec<u8>, failure: &Failure<'_>, output: Option<&Output<'_>>) {
     out.extend_from_slice(br#"{"status":"error","message":"#);
     push_string(out, &failure.message);
     push_text(out, "code", failure.code.as_str());
@@ -192,12 +299,11 @@ fn push_failure(out: &mut Vec<u8>, failure: &Failure<'_>) {
     if let Some(retry_after) = failure.retry_after {
         push_number(out, "retry_after_ms", u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX));
     }
-    if let Some(output) = &failure.output {
-        push_output(out, output);
-    }
+    push_output(out, output);
 }
 
-fn push_output(out: &mut Vec<u8>, output: &Output<'_>) {
+fn push_output(out: &mut Vec<u8>, output: Option<&Output<'_>>) {
+    let Some(output) = output else { return };
     push_bytes(out, "result", "encoding", &output.stdout);
     push_bytes(out, "stderr", "stderr_encoding", &output.stderr);
     if output.truncated {
@@ -208,6 +314,12 @@ fn push_output(out: &mut Vec<u8>, output: &Output<'_>) {
         push_milliseconds(out, usage.cpu_time);
         push_number(out, "peak_memory_bytes", usage.peak_memory_bytes);
         push_number(out, "output_bytes", usage.output_bytes);
+        out.push(b'}');
+    }
+    if let Some(streamed) = &output.streamed {
+        out.extend_from_slice(br#","streamed":{"stdout":"#);
+        out.extend_from_slice(itoa::Buffer::new().format(streamed.stdout).as_bytes());
+        push_number(out, "stderr", streamed.stderr);
         out.push(b'}');
     }
 }
@@ -238,12 +350,12 @@ fn push_key(out: &mut Vec<u8>, key: &str) {
     out.extend_from_slice(b"\":");
 }
 
-fn push_text(out: &mut Vec<u8>, key: &str, value: &str) {
+pub(crate) fn push_text(out: &mut Vec<u8>, key: &str, value: &str) {
     push_key(out, key);
     push_string(out, value);
 }
 
-fn push_number(out: &mut Vec<u8>, key: &str, value: impl itoa::Integer) {
+pub(crate) fn push_number(out: &mut Vec<u8>, key: &str, value: impl itoa::Integer) {
     push_key(out, key);
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
@@ -281,6 +393,15 @@ struct Keys<'a> {
     job: Option<Text<'a>>,
     duration_ms: Option<f64>,
     usage: Option<UsageKeys>,
+    streamed: Option<StreamedKeys>,
+    #[serde(borrow)]
+    state: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct StreamedKeys {
+    stdout: u64,
+    stderr: u64,
 }
 
 #[derive(Deserialize)]
@@ -314,12 +435,15 @@ impl<'a> Keys<'a> {
                 if let Some(rows) = self.rows {
                     return Ok(Verdict::Column { rows });
                 }
+                if let Some(state) = &self.state {
+                    if state.0 != RUNNING {
+                        return Err("`state` is not one that this client knows");
+                    }
+                    return Ok(Verdict::Running { output: self.into_output()? });
+                }
                 let json = self.result.ok_or("`result` is missing")?.get();
                 let type_name = self.type_name.ok_or("`type` is missing")?.0;
-                if type_name == DESCRIPTION {
-                    return Ok(Verdict::Described { json: Cow::Borrowed(json) });
-                }
-                return Ok(Verdict::Computed { json: Cow::Borrowed(json), type_name });
+                return Ok(Verdict::Value { json: Cow::Borrowed(json), type_name });
             }
             (Some(_), Some(_)) => return Err("`exit_code` and `signal` exclude each other"),
         };
@@ -356,6 +480,7 @@ impl<'a> Keys<'a> {
             stderr: into_bytes(stderr, self.stderr_encoding.as_ref())?,
             truncated: self.truncated,
             usage,
+            streamed: self.streamed.map(|keys| Streamed { stdout: keys.stdout, stderr: keys.stderr }),
         }))
     }
 }

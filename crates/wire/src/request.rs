@@ -38,6 +38,8 @@ pub enum Action<'a> {
         parameters: Vec<Cow<'a, str>>,
         /// What the command is to read from its standard input.
         stdin: Option<Cow<'a, str>>,
+        /// How the client wants to have what comes of it.
+        delivery: Delivery,
     },
     /// `"compute"`: evaluate an expression.
     Compute {
@@ -52,6 +54,56 @@ pub enum Action<'a> {
     },
     /// `"describe"`: say what the one who asks may do.
     Describe,
+    /// `"jobs"`: list the jobs that the one who asks may see.
+    Jobs,
+    /// `"status"`: say how it stands with one job.
+    Status {
+        /// The job's name.
+        job: Cow<'a, str>,
+    },
+    /// `"result"`: the reply of a job that has ended, or what one that runs has printed so far.
+    Result {
+        /// The job's name.
+        job: Cow<'a, str>,
+        /// Send what it has printed and prints as events, and its reply when it has ended.
+        stream: bool,
+    },
+    /// `"cancel"`: end a job; the reply says how it ended.
+    Cancel {
+        /// The job's name.
+        job: Cow<'a, str>,
+    },
+    /// `"metrics"`: how the server does.
+    Metrics,
+    /// `"history"`: what was asked for, and what came of it.
+    History(History<'a>),
+}
+
+/// How the result of a command reaches its client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// In the reply, when the command has ended.
+    #[default]
+    Whole,
+    /// `"stream"`: as events while the command runs; then the reply, without what was sent already.
+    Stream,
+    /// `"detach"`: the reply comes at once and names the job, whose result can be fetched later.
+    Detached,
+}
+
+/// Which records of the log a client wants to see. Those of others only if it may.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History<'a> {
+    /// Only what this user asked for.
+    pub user: Option<Cow<'a, str>>,
+    /// Only this command.
+    pub command_name: Option<Cow<'a, str>>,
+    /// Only what ended this long ago or less.
+    pub since: Option<Duration>,
+    /// Only what did not succeed.
+    pub failed: bool,
+    /// Only what has a higher record number than this.
+    pub after: Option<u64>,
 }
 
 impl<'a> Action<'a> {
@@ -64,6 +116,7 @@ impl<'a> Action<'a> {
             command_name: command_name.into(),
             parameters: parameters.into_iter().collect(),
             stdin: None,
+            delivery: Delivery::Whole,
         }
     }
 
@@ -159,7 +212,7 @@ impl Request<'_> {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(128);
         match &self.action {
-            Action::Os { command_name, parameters, stdin } => {
+            Action::Os { command_name, parameters, stdin, delivery } => {
                 out.extend_from_slice(br#"{"command_type":"os","command_name":"#);
                 push_string(&mut out, command_name);
                 out.extend_from_slice(br#","parameters":"#);
@@ -167,6 +220,11 @@ impl Request<'_> {
                 if let Some(stdin) = stdin {
                     out.extend_from_slice(br#","stdin":"#);
                     push_string(&mut out, stdin);
+                }
+                match delivery {
+                    Delivery::Whole => {}
+                    Delivery::Stream => out.extend_from_slice(br#","stream":true"#),
+                    Delivery::Detached => out.extend_from_slice(br#","detach":true"#),
                 }
             }
             Action::Compute { expression, variables, columns, numbers } => {
@@ -193,6 +251,24 @@ impl Request<'_> {
                 }
             }
             Action::Describe => out.extend_from_slice(br#"{"command_type":"describe""#),
+            Action::Jobs => out.extend_from_slice(br#"{"command_type":"jobs""#),
+            Action::Status { job } => {
+                out.extend_from_slice(br#"{"command_type":"status","job":"#);
+                push_string(&mut out, job);
+            }
+            Action::Result { job, stream } => {
+                out.extend_from_slice(br#"{"command_type":"result","job":"#);
+                push_string(&mut out, job);
+                if *stream {
+                    out.extend_from_slice(br#","stream":true"#);
+                }
+            }
+            Action::Cancel { job } => {
+                out.extend_from_slice(br#"{"command_type":"cancel","job":"#);
+                push_string(&mut out, job);
+            }
+            Action::Metrics => out.extend_from_slice(br#"{"command_type":"metrics""#),
+            Action::History(history) => push_history(&mut out, history),
         }
         if let Some(id) = &self.id {
             out.extend_from_slice(br#","id":"#);
@@ -203,6 +279,27 @@ impl Request<'_> {
         }
         out.push(b'}');
         out
+    }
+}
+
+fn push_history(out: &mut Vec<u8>, history: &History<'_>) {
+    out.extend_from_slice(br#"{"command_type":"history""#);
+    if let Some(user) = &history.user {
+        out.extend_from_slice(br#","user":"#);
+        push_string(out, user);
+    }
+    if let Some(command) = &history.command_name {
+        out.extend_from_slice(br#","command_name":"#);
+        push_string(out, command);
+    }
+    if let Some(since) = history.since {
+        out.extend_from_slice(format!(",\"since\":{}", since.as_secs_f64()).as_bytes());
+    }
+    if history.failed {
+        out.extend_from_slice(br#","failed":true"#);
+    }
+    if let Some(after) = history.after {
+        out.extend_from_slice(format!(",\"after\":{after}").as_bytes());
     }
 }
 
@@ -228,6 +325,13 @@ struct Keys<'a> {
     variables: Option<Vec<Variable<'a>>>,
     columns: Option<Vec<Cow<'a, str>>>,
     numbers: Option<Numbers>,
+    job: Option<Cow<'a, str>>,
+    stream: Option<bool>,
+    detach: Option<bool>,
+    user: Option<Cow<'a, str>>,
+    since: Option<Duration>,
+    failed: Option<bool>,
+    after: Option<u64>,
     id: Option<RequestId>,
     timeout: Option<Duration>,
     problem: Option<String>,
@@ -245,6 +349,13 @@ impl<'a> Keys<'a> {
             "variables" => put(&mut self.variables, key, value, variables),
             "columns" => put(&mut self.columns, key, value, columns),
             "numbers" => put(&mut self.numbers, key, value, numbers),
+            "job" => put(&mut self.job, key, value, string),
+            "stream" => put(&mut self.stream, key, value, boolean),
+            "detach" => put(&mut self.detach, key, value, boolean),
+            "user" => put(&mut self.user, key, value, string),
+            "since" => put(&mut self.since, key, value, since),
+            "failed" => put(&mut self.failed, key, value, boolean),
+            "after" => put(&mut self.after, key, value, number),
             "id" => put(&mut self.id, key, value, id),
             "timeout" => put(&mut self.timeout, key, value, timeout),
             _ => Err(format!("unknown key {}", quoted(key))),
@@ -258,48 +369,84 @@ impl<'a> Keys<'a> {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
-        let action = match self.command_type.as_deref() {
-            Some("os") => {
-                self.no_computation("os")?;
-                Action::Os {
-                    command_name: self.command_name.ok_or("the key `command_name` is missing")?,
-                    parameters: self.parameters.unwrap_or_default(),
-                    stdin: self.stdin,
-                }
-            }
-            Some("compute") => {
-                self.no_command("compute")?;
-                Action::Compute {
-                    expression: self.expression.ok_or("the key `expression` is missing")?,
-                    variables: self.variables.unwrap_or_default(),
-                    columns: self.columns.unwrap_or_default(),
-                    numbers: self.numbers.unwrap_or_default(),
-                }
-            }
-            Some("describe") => {
-                self.no_command("describe")?;
-                self.no_computation("describe")?;
-                Action::Describe
-            }
-            Some(_) => return Err("Invalid command type".to_owned()),
-            None => return Err("the key `command_type` is missing".to_owned()),
+        let command_type = self.command_type.as_deref().ok_or("the key `command_type` is missing")?;
+        if let Some(&(_, keys)) = KEYS_OF.iter().find(|(of, _)| *of == command_type) {
+            self.only(keys, command_type)?;
+        }
+        let job = |job: Option<_>| job.ok_or("the key `job` is missing");
+        let action = match command_type {
+            "os" => Action::Os {
+                command_name: self.command_name.ok_or("the key `command_name` is missing")?,
+                parameters: self.parameters.unwrap_or_default(),
+                stdin: self.stdin,
+                delivery: match (self.stream.unwrap_or_default(), self.detach.unwrap_or_default()) {
+                    (false, false) => Delivery::Whole,
+                    (true, false) => Delivery::Stream,
+                    (false, true) => Delivery::Detached,
+                    (true, true) => return Err("`stream` and `detach` exclude each other".to_owned()),
+                },
+            },
+            "compute" => Action::Compute {
+                expression: self.expression.ok_or("the key `expression` is missing")?,
+                variables: self.variables.unwrap_or_default(),
+                columns: self.columns.unwrap_or_default(),
+                numbers: self.numbers.unwrap_or_default(),
+            },
+            "describe" => Action::Describe,
+            "jobs" => Action::Jobs,
+            "status" => Action::Status { job: job(self.job)? },
+            "result" => Action::Result { job: job(self.job)?, stream: self.stream.unwrap_or_default() },
+            "cancel" => Action::Cancel { job: job(self.job)? },
+            "metrics" => Action::Metrics,
+            "history" => Action::History(History {
+                user: self.user,
+                command_name: self.command_name,
+                since: self.since,
+                failed: self.failed.unwrap_or_default(),
+                after: self.after,
+            }),
+            _ => return Err("Invalid command type".to_owned()),
         };
         Ok(Request { id: self.id, timeout: self.timeout, action })
     }
 
-    fn no_command(&self, command_type: &str) -> Result<(), String> {
-        absent(self.command_name.is_some(), "command_name", command_type)?;
-        absent(self.parameters.is_some(), "parameters", command_type)?;
-        absent(self.stdin.is_some(), "stdin", command_type)
-    }
-
-    fn no_computation(&self, command_type: &str) -> Result<(), String> {
-        absent(self.expression.is_some(), "expression", command_type)?;
-        absent(self.variables.is_some(), "variables", command_type)?;
-        absent(self.columns.is_some(), "columns", command_type)?;
-        absent(self.numbers.is_some(), "numbers", command_type)
+    /// Refuses a key that belongs to another type of request.
+    fn only(&self, permitted: &[&str], command_type: &str) -> Result<(), String> {
+        let present = [
+            ("command_name", self.command_name.is_some()),
+            ("parameters", self.parameters.is_some()),
+            ("stdin", self.stdin.is_some()),
+            ("expression", self.expression.is_some()),
+            ("variables", self.variables.is_some()),
+            ("columns", self.columns.is_some()),
+            ("numbers", self.numbers.is_some()),
+            ("job", self.job.is_some()),
+            ("stream", self.stream.is_some()),
+            ("detach", self.detach.is_some()),
+            ("user", self.user.is_some()),
+            ("since", self.since.is_some()),
+            ("failed", self.failed.is_some()),
+            ("after", self.after.is_some()),
+        ];
+        let foreign = present.into_iter().find(|(key, present)| *present && !permitted.contains(key));
+        foreign.map_or(Ok(()), |(key, _)| {
+            Err(format!("the key `{key}` does not belong to a request of type `{command_type}`"))
+        })
     }
 }
+
+/// The keys of each type of request, beside those that all have.
+const KEYS_OF: [(&str, &[&str]); 9] = [
+    ("os", &["command_name", "parameters", "stdin", "stream", "detach"]),
+    ("compute", &["expression", "variables", "columns", "numbers"]),
+    ("describe", &[]),
+    ("jobs", &[]),
+    ("status", &["job"]),
+    ("result", &["job", "stream"]),
+    ("cancel", &["job"]),
+    ("metrics", &[]),
+    ("history", &["user", "command_name", "since", "failed", "after"]),
+];
 
 impl<'de> Deserialize<'de> for Keys<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -333,13 +480,6 @@ fn put<'a, T>(
         return Err(format!("the key `{key}` stands twice"));
     }
     *slot = Some(read(value.get()).map_err(|expected| format!("the key `{key}` must be {expected}"))?);
-    Ok(())
-}
-
-fn absent(present: bool, key: &str, command_type: &str) -> Result<(), String> {
-    if present {
-        return Err(format!("the key `{key}` does not belong to a request of type `{command_type}`"));
-    }
     Ok(())
 }
 
@@ -378,6 +518,20 @@ fn numbers(json: &str) -> Result<Numbers, &'static str> {
         r#""python""# => Ok(Numbers::Python),
         _ => Err("`strict` or `python`"),
     }
+}
+
+fn boolean(json: &str) -> Result<bool, &'static str> {
+    serde_json::from_str(json).map_err(|_| "true or false")
+}
+
+fn number(json: &str) -> Result<u64, &'static str> {
+    serde_json::from_str(json).map_err(|_| "a whole number, 0 or more")
+}
+
+fn since(json: &str) -> Result<Duration, &'static str> {
+    let expected = "a number of seconds, 0 or more";
+    let seconds: f64 = serde_json::from_str(json).map_err(|_| expected)?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| expected)
 }
 
 fn id(json: &str) -> Result<RequestId, &'static str> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use wire::{End, ErrorCode, Failure, Output, Reply, Usage, Verdict};
+use wire::{End, ErrorCode, Failure, Output, Reply, Streamed, Usage, Verdict};
 
 #[track_caller]
 fn check(verdict: Verdict<'_>, json: &str) {
@@ -17,7 +17,7 @@ fn check(verdict: Verdict<'_>, json: &str) {
 #[test]
 fn a_value() {
     check(
-        Verdict::Computed { json: "80".into(), type_name: "int".into() },
+        Verdict::Value { json: "80".into(), type_name: "int".into() },
         r#"{"status":"success","result":80,"type":"int"}"#,
     );
 }
@@ -30,7 +30,7 @@ fn a_column() {
 #[test]
 fn a_description() {
     check(
-        Verdict::Described { json: r#"{"commands":[]}"#.into() },
+        Verdict::Value { json: r#"{"commands":[]}"#.into(), type_name: "description".into() },
         r#"{"status":"success","result":{"commands":[]},"type":"description"}"#,
     );
 }
@@ -45,6 +45,25 @@ fn the_end_of_a_command() {
     check(
         Verdict::Finished { output: Output { truncated: true, ..output }, end: End::Signal(9) },
         r#"{"status":"success","result":"a\n","stderr":"","truncated":true,"signal":9}"#,
+    );
+}
+
+#[test]
+fn a_command_that_runs() {
+    check(Verdict::Running { output: None }, r#"{"status":"success","result":null,"state":"running"}"#);
+    let output = Output { stdout: b"a\n".into(), ..Output::default() };
+    check(
+        Verdict::Running { output: Some(output) },
+        r#"{"status":"success","result":"a\n","stderr":"","state":"running"}"#,
+    );
+}
+
+#[test]
+fn what_was_sent_before() {
+    let output = Output { streamed: Some(Streamed { stdout: 2, stderr: 0 }), ..Output::default() };
+    check(
+        Verdict::Finished { output, end: End::Exit(0) },
+        r#"{"status":"success","result":"","stderr":"","streamed":{"stdout":2,"stderr":0},"exit_code":0}"#,
     );
 }
 

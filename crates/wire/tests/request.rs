@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use wire::limits::{MAX_PARAMETERS, MAX_REQUEST_BYTES, MAX_TIMEOUT, MAX_VARIABLES};
-use wire::{Action, ErrorCode, Numbers, Request, RequestId, Variable, decode_request};
+use wire::{Action, Delivery, ErrorCode, History, Numbers, Request, RequestId, Variable, decode_request};
 
 #[track_caller]
 fn refused(frame: impl AsRef<[u8]>, words: &str) {
@@ -25,7 +25,12 @@ fn takes_what_old_clients_send() {
     let os = r#"{"command_type": "os", "command_name": "ping", "parameters": ["127.0.0.1"]}"#;
     assert_eq!(
         action(os),
-        Action::Os { command_name: "ping".into(), parameters: vec!["127.0.0.1".into()], stdin: None }
+        Action::Os {
+            command_name: "ping".into(),
+            parameters: vec!["127.0.0.1".into()],
+            stdin: None,
+            delivery: Delivery::Whole
+        }
     );
     let compute = r#"{"command_type": "compute", "expression": "(6 + 4) * 8"}"#;
     assert_eq!(
@@ -38,6 +43,22 @@ fn takes_what_old_clients_send() {
         }
     );
     assert_eq!(action(r#"{"command_type":"describe"}"#), Action::Describe);
+}
+
+#[test]
+fn takes_what_is_asked_of_jobs() {
+    let job = || "1-2".into();
+    assert_eq!(action(r#"{"command_type":"jobs"}"#), Action::Jobs);
+    assert_eq!(action(r#"{"command_type":"metrics"}"#), Action::Metrics);
+    assert_eq!(action(r#"{"command_type":"status","job":"1-2"}"#), Action::Status { job: job() });
+    assert_eq!(action(r#"{"command_type":"cancel","job":"1-2"}"#), Action::Cancel { job: job() });
+    let result = r#"{"command_type":"result","job":"1-2","stream":true}"#;
+    assert_eq!(action(result), Action::Result { job: job(), stream: true });
+    refused(r#"{"command_type":"result"}"#, "`job` is missing");
+    refused(r#"{"command_type":"jobs","job":"1-2"}"#, "`job` does not belong to a request of type `jobs`");
+    refused(r#"{"command_type":"os","command_name":"x","stream":true,"detach":true}"#, "exclude each other");
+    refused(r#"{"command_type":"os","command_name":"x","stream":1}"#, "`stream` must be true or false");
+    refused(r#"{"command_type":"compute","expression":"1","detach":true}"#, "`detach` does not belong");
 }
 
 #[test]
@@ -150,12 +171,42 @@ fn the_words_name_the_limits_that_hold() {
 }
 
 fn request() -> impl Strategy<Value = Request<'static>> {
-    let os = (any::<String>(), prop::collection::vec(any::<String>(), 0..5), any::<Option<String>>())
-        .prop_map(|(name, parameters, stdin)| Action::Os {
-            command_name: name.into(),
-            parameters: parameters.into_iter().map(Into::into).collect(),
-            stdin: stdin.map(Into::into),
+    let delivery = prop_oneof![Just(Delivery::Whole), Just(Delivery::Stream), Just(Delivery::Detached)];
+    let os =
+        (any::<String>(), prop::collection::vec(any::<String>(), 0..5), any::<Option<String>>(), delivery)
+            .prop_map(|(name, parameters, stdin, delivery)| Action::Os {
+                command_name: name.into(),
+                parameters: parameters.into_iter().map(Into::into).collect(),
+                stdin: stdin.map(Into::into),
+                delivery,
+            });
+    let job = || any::<String>().prop_map(Into::into);
+    let result = (job(), any::<bool>()).prop_map(|(job, stream)| Action::Result { job, stream });
+    let history = (
+        any::<Option<String>>(),
+        any::<Option<String>>(),
+        any::<Option<u32>>(),
+        any::<bool>(),
+        any::<Option<u64>>(),
+    )
+        .prop_map(|(user, command_name, since, failed, after)| {
+            Action::History(History {
+                user: user.map(Into::into),
+                command_name: command_name.map(Into::into),
+                since: since.map(|ms| Duration::from_millis(ms.into())),
+                failed,
+                after,
+            })
         });
+    let jobs = prop_oneof![
+        Just(Action::Describe),
+        Just(Action::Jobs),
+        Just(Action::Metrics),
+        job().prop_map(|job| Action::Status { job }),
+        job().prop_map(|job| Action::Cancel { job }),
+        result,
+        history
+    ];
     let names = prop::collection::btree_set("[a-z]{1,4}", 0..4);
     let compute = (
         any::<String>(),
@@ -173,7 +224,7 @@ fn request() -> impl Strategy<Value = Request<'static>> {
             numbers: if strict { Numbers::Strict } else { Numbers::Python },
         });
     let id = prop::option::of("[A-Za-z0-9._-]{1,64}");
-    (id, prop::option::of(1_u64..86_400_000), prop_oneof![os, compute, Just(Action::Describe)]).prop_map(
+    (id, prop::option::of(1_u64..86_400_000), prop_oneof![os, compute, jobs]).prop_map(
         |(id, timeout, action)| Request {
             id: id.and_then(|id| RequestId::parse(&id)),
             timeout: timeout.map(Duration::from_millis),

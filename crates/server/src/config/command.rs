@@ -10,11 +10,20 @@ use super::confinement;
 use super::problem::{Fault, Source, shown};
 use super::program::{Launchers, check};
 use super::section::{Item, Name};
-use crate::limits::DEFAULT_TIME_LIMIT;
+use crate::limits::{DEFAULT_TIME_LIMIT, MAX_CONCURRENCY};
 use crate::policy::{Command, is_name};
 
-const KEYS: [&str; 8] =
-    ["program", "arguments", "options", "operands", "separator", "timeout", "launcher", "stdin"];
+const KEYS: [&str; 9] = [
+    "program",
+    "arguments",
+    "options",
+    "operands",
+    "separator",
+    "timeout",
+    "launcher",
+    "stdin",
+    "concurrency",
+];
 
 /// Reads every command; one that is wrong does not keep the others from being looked at.
 pub(super) fn commands(
@@ -65,6 +74,9 @@ fn command(line: u32, item: &Item<'_>) -> Result<Command, Fault> {
             Some(true) => Input::Client,
             Some(false) | None => Input::None,
         },
+        concurrency: section
+            .optional("concurrency", |item| item.integer(1, MAX_CONCURRENCY))?
+            .and_then(|count| usize::try_from(count).ok()),
         confinement: confinement::confinement(&section, time_limit)?,
         line: Some(line),
     })

@@ -63,7 +63,7 @@ impl Expectation {
             return disappointed(format!("there is no user `{}`", self.user));
         };
         let (answer, why, arguments) = match &self.action {
-            Action::Os { command_name, parameters, stdin: _ } => {
+            Action::Os { command_name, parameters, .. } => {
                 match policy.decide_command(user, command_name, parameters) {
                     Ok(Permitted { arguments, .. }) => (Answer::Allowed, String::new(), Some(arguments)),
                     Err(denied) => (Answer::from(&denied), format!(": {denied}"), None),
@@ -73,7 +73,17 @@ impl Expectation {
                 Ok(_) => (Answer::Allowed, String::new(), None),
                 Err(denied) => (Answer::from(&denied), format!(": {denied}"), None),
             },
-            Action::Describe => (Answer::Allowed, String::new(), None),
+            Action::Metrics => match policy.decide_right(user, Right::Metrics) {
+                Ok(_) => (Answer::Allowed, String::new(), None),
+                Err(denied) => (Answer::from(&denied), format!(": {denied}"), None),
+            },
+            // Everyone may ask what he may do, and for what is his own.
+            Action::Describe
+            | Action::Jobs
+            | Action::Status { .. }
+            | Action::Result { .. }
+            | Action::Cancel { .. }
+            | Action::History(_) => (Answer::Allowed, String::new(), None),
         };
         if answer != self.expected {
             return disappointed(format!("expected {}, the policy says {answer}{why}", self.expected));
@@ -149,7 +159,7 @@ fn expectation(source: Source<'_>, item: &Item<'_>, policy: &Policy) -> Result<E
 fn words(item: &Item<'_>) -> Result<Action<'static>, Fault> {
     let mut words = item.strings()?.into_iter().map(|word| Cow::Owned(word.to_owned()));
     let command_name = words.next().ok_or_else(|| item.fault("must begin with the command's name"))?;
-    Ok(Action::Os { command_name, parameters: words.collect(), stdin: None })
+    Ok(Action::os(command_name, words))
 }
 
 /// A whole request, read as if it had come by the wire.
@@ -159,13 +169,18 @@ fn requested(item: &Item<'_>) -> Result<Action<'static>, Fault> {
     let request = decode_request(json.as_bytes())
         .map_err(|error| item.fault(format!("is no request: {}", error.message)))?;
     Ok(match request.action {
-        Action::Os { command_name, parameters, stdin: _ } => Action::Os {
-            stdin: None,
-            command_name: command_name.into_owned().into(),
-            parameters: parameters.into_iter().map(|parameter| parameter.into_owned().into()).collect(),
-        },
+        Action::Os { command_name, parameters, .. } => Action::os(
+            command_name.into_owned(),
+            parameters.into_iter().map(|parameter| parameter.into_owned().into()),
+        ),
         Action::Compute { expression, .. } => Action::compute(expression.into_owned()),
         Action::Describe => Action::Describe,
+        Action::Metrics => Action::Metrics,
+        Action::Jobs
+        | Action::Status { .. }
+        | Action::Result { .. }
+        | Action::Cancel { .. }
+        | Action::History(_) => return Err(item.fault("is nothing that a policy decides about")),
     })
 }
 

@@ -1,74 +1,171 @@
-//! Running a command: it is confined while its `started` record goes to the disk, and begins when the record is there.
+//! The life of a job: it waits for its turn, is confined while its `started` record goes to the disk, begins when the
+//! record is there, and has its end recorded before anybody learns of it.
 
-use jail::{Captured, RunError};
-use wire::{End, ErrorCode, Failure, Output, Usage};
+use std::rc::Rc;
+use std::time::Duration;
 
+use jail::RunError;
+use tokio::time::Instant;
+use wire::{End, ErrorCode, Failure, Usage, Verdict};
+
+use super::deliver::deadline;
+use crate::admit::Place;
 use crate::authorise::Execution;
 use crate::entry::Entry;
-use crate::outcome::Outcome;
+use crate::jobs::{Ended, Job};
+use crate::record::record_end;
 use crate::refusal::Refusal;
 use crate::service::Service;
 
+/// Brings a job to its end, whatever that is.
 pub(super) async fn run(
+    service: Rc<Service>,
+    job: Rc<Job>,
     execution: Execution,
+    place: Place,
+    entry: Entry,
+) {
+    let end = Ending { service: &service, job: &job, entry: &entry };
+    let (verdict, reason) = match live(&service, &job, execution, place, &entry).await {
+        Ok(verdict) => (verdict, None),
+        Err(Refusal { failure, reason }) => (Verdict::Failed(*failure), reason),
+    };
+    end.record(verdict, reason);
+}
+
+/// The end of a job. Dropped without one, as after a panic, it still ends.
+struct Ending<'j> {
+    service: &'j Service,
+    job: &'j Rc<Job>,
+    entry: &'j Entry,
+}
+
+impl Ending<'_> {
+    fn record(self, verdict: Verdict<'static>, reason: Option<String>) {
+        self.end(verdict, reason);
+    }
+
+    fn end(&self, verdict: Verdict<'static>, reason: Option<String>) {
+        let Self { service, job, entry } = self;
+        let duration = Some(entry.frame.arrived.elapsed());
+        let ended = Ended { verdict, reason, duration };
+        record_end(&service.log, job, &ended);
+        service.jobs.end(job, ended, service.now());
+        if !job.is_awaited() {
+            // Nobody's reply writes it. A log that cannot be written has said so, and keeps the record until it can.
+            let _ = service.log.commit();
+        }
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if !self.job.has_ended() {
+            let Refusal { failure, reason } = Refusal::internal("the job was given up");
+            self.end(Verdict::Failed(*failure), reason);
+        }
+    }
+}
+
+async fn live(
     service: &Service,
-    entry: &mut Entry<'_>,
-) -> Result<Outcome, Refusal> {
-    let Execution { program, plan } = execution;
-    let job = service.next_job();
+    job: &Job,
+    execution: Execution,
+    place: Place,
+    entry: &Entry,
+) -> Result<Verdict<'static>, Refusal> {
+    let Execution { program, mut plan, timeout, .. } = execution;
+    let until = timeout.and_then(|timeout| deadline(entry, timeout));
+    let _place = tokio::select! {
+        biased;
+        () = job.cancelled() => return Err(cancelled(job)),
+        place = service.gate.turn(place) => place?,
+        () = passed(until) => return Err(not_in_time()),
+    };
+    let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+    if left.is_zero() {
+        return Err(not_in_time());
+    }
+    let rule_limit = plan.time_limit;
+    plan.time_limit = rule_limit.min(left);
+    if !job.start() {
+        return Err(Refusal::internal("the job had been started before"));
+    }
     service.log.append(|line| {
         line.text("event", "started");
         entry.write(line);
-        line.text("job", &job);
+        line.text("job", &job.name);
+        job.order.write(line);
         line.text("program", &program.to_string_lossy());
         line.texts("arguments", &plan.arguments);
     });
-    entry.job = Some(job);
     // Both at once: neither can begin the command without the other.
     let (written, ready) = tokio::join!(service.log.commit_durably(), service.launcher.prepare(&plan));
     written.map_err(|_| Refusal::internal("the log cannot be written"))?;
     let ready = ready.map_err(|error| not_run(&error))?;
-    let outcome = ready.run(service.end_of_work()).await.map_err(|error| not_run(&error))?;
-    let output = output(outcome.stdout, outcome.stderr, outcome.usage);
-    let ended_early = |code, message: String| {
-        Err(Failure { output: Some(output.clone()), ..Failure::new(code, message) }.into())
+    if job.cancelled_by().is_some() || !job.run() {
+        return Err(cancelled(job));
+    }
+    let wanted_end = async {
+        tokio::select! {
+            () = job.cancelled() => {}
+            () = service.end_of_work() => {}
+        }
     };
-    match outcome.end {
-        jail::End::Exit(code) => Ok(Outcome::Ended { output, end: End::Exit(code) }),
-        jail::End::Signal(signal) => Ok(Outcome::Ended { output, end: End::Signal(signal) }),
-        jail::End::TimedOut => ended_early(
-            ErrorCode::TimedOut,
-            format!("the command was ended after {} s", plan.time_limit.as_secs_f64()),
-        ),
-        jail::End::Cancelled => ended_early(
-            ErrorCode::Cancelled,
-            "the command was ended because the server is stopping".to_owned(),
-        ),
-        jail::End::OutOfMemory => ended_early(
+    let ran = ready.run(wanted_end, async |stream, bytes| job.print(stream, bytes).await).await;
+    let outcome = ran.map_err(|error| not_run(&error))?;
+    let mut output = job.take_output();
+    output.usage = Some(Usage {
+        cpu_time: outcome.usage.cpu_time,
+        peak_memory_bytes: outcome.usage.peak_memory_bytes,
+        output_bytes: outcome.usage.output_bytes,
+    });
+    let (code, message) = match outcome.end {
+        jail::End::Exit(code) => return Ok(Verdict::Finished { output, end: End::Exit(code) }),
+        jail::End::Signal(signal) => return Ok(Verdict::Finished { output, end: End::Signal(signal) }),
+        jail::End::TimedOut => {
+            let limit = timeout.map_or(rule_limit, |timeout| timeout.min(rule_limit));
+            (ErrorCode::TimedOut, format!("the command was ended after {} s", limit.as_secs_f64()))
+        }
+        jail::End::Cancelled => {
+            let Refusal { failure, reason } = cancelled(job);
+            return Err(Refusal { failure: Box::new(Failure { output: Some(output), ..*failure }), reason });
+        }
+        jail::End::OutOfMemory => (
             ErrorCode::OutOfMemory,
             "the command used up the memory that it may take and was ended".to_owned(),
         ),
-        jail::End::CpuLimit => ended_early(
+        jail::End::CpuLimit => (
             ErrorCode::CpuLimit,
             "the command used up the processor's time that it may take and was ended".to_owned(),
         ),
-        jail::End::OutputLimit => ended_early(
+        jail::End::OutputLimit => (
             ErrorCode::OutputLimit,
             format!("the command wrote more than {} bytes and was ended", plan.output_bytes),
         ),
+    };
+    Ok(Verdict::Failed(Failure { output: Some(output), ..Failure::new(code, message) }))
+}
+
+/// Completes at a moment, or never.
+async fn passed(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }
 
-fn output(stdout: Captured, stderr: Captured, usage: jail::Usage) -> Output<'static> {
-    Output {
-        truncated: stdout.truncated || stderr.truncated,
-        stdout: stdout.bytes.into(),
-        stderr: stderr.bytes.into(),
-        usage: Some(Usage {
-            cpu_time: usage.cpu_time,
-            peak_memory_bytes: usage.peak_memory_bytes,
-            output_bytes: usage.output_bytes,
-        }),
+fn not_in_time() -> Refusal {
+    Refusal::open(ErrorCode::TimedOut, "the command was not started: its time was over before its turn came")
+}
+
+/// Somebody wanted it, or the server is stopping.
+fn cancelled(job: &Job) -> Refusal {
+    match job.cancelled_by() {
+        Some(by) => {
+            Refusal::closed(ErrorCode::Cancelled, "the command was cancelled", format!("cancelled by {by}"))
+        }
+        None => Refusal::open(ErrorCode::Cancelled, "the command was ended because the server is stopping"),
     }
 }
 

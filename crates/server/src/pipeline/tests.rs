@@ -1,6 +1,7 @@
 //! Every type of request by every kind of user, over real sockets: the policy is asked exactly once before anything is
 //! done, and never for someone who is nobody any more.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,6 +140,7 @@ async fn ask_everything() {
         let policy = read.unwrap_or_else(|error| panic!("{error}")).policy;
         let mut service = Service::new(policy, Limits::default(), log, jail::Launcher::absent());
         service.clock = || "2030-01-01T00:00:00Z".parse().expect("a moment");
+        let service = Rc::new(service);
         let connection = if identity.connects == Connects::Plainly { &plain } else { &encrypted };
         for (request, questions, code) in REQUESTS {
             connection.send(request.as_bytes().to_vec(), vec![]).await.expect("sent");
@@ -146,7 +148,7 @@ async fn ask_everything() {
             listeners.receive(&mut frames).await.expect("received");
             let frame = frames.pop().expect("one frame");
             QUESTIONS.set(0);
-            let recorded = pipeline(&service, frame).await;
+            let recorded = pipeline(&service, &listeners, frame).await;
             let shown = format!("{request} by {:?}, who connects {:?}", identity.user, identity.connects);
             let (questions, code) =
                 if identity.valid { (questions, code(identity)) } else { (0, Some("refused")) };

@@ -15,6 +15,15 @@ pub struct Permitted<'p> {
     pub grant: &'p Grant,
 }
 
+/// Whose jobs, or whose part of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The user's own.
+    Own,
+    /// Everybody's.
+    All,
+}
+
 /// Why something may not be done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
@@ -62,6 +71,12 @@ impl Policy {
         Ok(Permitted { command, arguments, grant })
     }
 
+    /// Whose affairs may this user see, or end? Everyone his own; those of others only with the right to it.
+    pub fn decide_scope(&self, user: &User, right: Right) -> Scope {
+        count_question();
+        if user.rights.contains_key(&right) { Scope::All } else { Scope::Own }
+    }
+
     /// Has this user this right?
     ///
     /// # Errors
@@ -89,13 +104,20 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::{Command, Grant, LOCAL, Policy, Right, User};
-    use super::Denied;
+    use super::{Denied, Scope};
     use wire::PublicKey;
 
     fn user(name: &str, commands: &[&str]) -> User {
         let grant = Grant::Role { name: "role".into(), line: 1 };
         let commands = commands.iter().map(|name| ((*name).to_owned(), grant.clone())).collect();
-        User { name: name.into(), commands, rights: BTreeMap::new(), not_after: None, line: None }
+        User {
+            name: name.into(),
+            commands,
+            rights: BTreeMap::new(),
+            not_after: None,
+            requests_per_second: None,
+            line: None,
+        }
     }
 
     fn policy(users: Vec<(User, Option<PublicKey>)>) -> Policy {
@@ -113,6 +135,8 @@ mod tests {
         assert_eq!(denied(&some, "gone"), Denied::NoSuchCommand);
         assert_eq!(denied(&none, "a"), Denied::NotTheUsers { user: "none".into() });
         assert!(policy.decide_right(&none, Right::Compute).is_err());
+        assert_eq!(policy.decide_scope(&none, Right::Jobs), Scope::Own);
+        assert_eq!(policy.decide_scope(policy.local(), Right::Jobs), Scope::All);
         assert!(matches!(policy.decide_command(&some, "a", &["x"]), Err(Denied::Parameters(_))));
         assert_eq!(
             policy.decide_command(&none, "a", &["x"]),

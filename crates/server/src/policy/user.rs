@@ -15,6 +15,8 @@ pub struct User {
     pub rights: BTreeMap<Right, Grant>,
     /// The moment from which on the user may do nothing.
     pub not_after: Option<Timestamp>,
+    /// How many requests a second the user may send, where it is not what the installation says of all.
+    pub requests_per_second: Option<u32>,
     /// Where the configuration names the user, if it does.
     pub line: Option<u32>,
 }
@@ -24,6 +26,14 @@ pub struct User {
 pub enum Right {
     /// Evaluate expressions.
     Compute,
+    /// See the jobs of others, and their results.
+    Jobs,
+    /// End the jobs of others.
+    Cancel,
+    /// See what others asked for, and what came of it.
+    History,
+    /// See how the server does.
+    Metrics,
 }
 
 /// Where a permission comes from.
@@ -48,6 +58,7 @@ impl User {
             commands: commands.map(|command| (command.clone(), Grant::Unnarrowed)).collect(),
             rights: Right::ALL.into_iter().map(|right| (right, Grant::Unnarrowed)).collect(),
             not_after: None,
+            requests_per_second: None,
             line: None,
         }
     }
@@ -60,12 +71,16 @@ impl User {
 
 impl Right {
     /// Every right.
-    pub const ALL: [Self; 1] = [Self::Compute];
+    pub const ALL: [Self; 5] = [Self::Compute, Self::Jobs, Self::Cancel, Self::History, Self::Metrics];
 
     /// The spelling in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Compute => "compute",
+            Self::Jobs => "jobs",
+            Self::Cancel => "cancel",
+            Self::History => "history",
+            Self::Metrics => "metrics",
         }
     }
 

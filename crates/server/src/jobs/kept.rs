@@ -1,0 +1,58 @@
+//! Jobs that have ended, kept for those who come for them later: so many, so much output, and so long.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::job::Job;
+use crate::limits::{KEPT_AGE, KEPT_JOBS, KEPT_OUTPUT_BYTES};
+
+/// In the order of their ends.
+#[derive(Default)]
+pub(super) struct Kept {
+    jobs: VecDeque<(Timestamp, Rc<Job>)>,
+    output_bytes: usize,
+}
+
+impl Kept {
+    pub(super) fn add(&mut self, job: &Rc<Job>, at: Timestamp) {
+        self.output_bytes = self.output_bytes.saturating_add(job.output_bytes());
+        self.jobs.push_back((at, Rc::clone(job)));
+    }
+
+    /// Lets go of what is too old and too much. Where it is too much, the user who has most loses the oldest.
+    pub(super) fn make_room<T>(&mut self, now: Timestamp, mut remove: impl FnMut(&str) -> T) {
+        let is_old =
+            |at: Timestamp| now.duration_since(at) > SignedDuration::try_from(KEPT_AGE).unwrap_or_default();
+        while let Some((_, job)) = self.jobs.pop_front_if(|(at, _)| is_old(*at)) {
+            self.let_go(&job, &mut remove);
+        }
+        while self.jobs.len() > KEPT_JOBS || self.output_bytes > KEPT_OUTPUT_BYTES {
+            let by_bytes = self.output_bytes > KEPT_OUTPUT_BYTES;
+            let Some((_, job)) =
+                self.oldest_of_the_greatest(by_bytes).and_then(|index| self.jobs.remove(index))
+            else {
+                return;
+            };
+            self.let_go(&job, &mut remove);
+        }
+    }
+
+    fn oldest_of_the_greatest(&self, by_bytes: bool) -> Option<usize> {
+        let mut share: HashMap<&str, usize> = HashMap::new();
+        for (_, job) in &self.jobs {
+            let share = share.entry(&*job.order.user).or_default();
+            *share = share.saturating_add(if by_bytes { job.output_bytes() } else { 1 });
+        }
+        let greatest = share.into_iter().max_by_key(|(_, share)| *share)?.0;
+        self.jobs
+            .iter()
+            .position(|(_, job)| *job.order.user == *greatest && (!by_bytes || job.output_bytes() > 0))
+    }
+
+    fn let_go<T>(&mut self, job: &Job, remove: &mut impl FnMut(&str) -> T) {
+        self.output_bytes = self.output_bytes.saturating_sub(job.output_bytes());
+        remove(&job.name);
+    }
+}

@@ -1,0 +1,172 @@
+//! What the log says of the jobs of earlier servers: read back at the start, so that nothing is executed twice and
+//! results can still be fetched; written anew where another file of the log begins.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use wire::{Reply, RequestId};
+
+use super::ids::{Digest, Ids};
+use super::job::{Ended, Job, Order, State};
+use crate::log::{JOBS_KNOWN, Line, Log};
+
+/// The events of jobs in the log.
+pub(crate) const STARTED: &str = "started";
+pub(crate) const ENDED: &str = "ended";
+const KNOWN: &str = "job_known";
+
+/// A job of an earlier server.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub(super) name: Rc<str>,
+    pub(super) order: Order,
+    pub(super) asked: Timestamp,
+    /// When it ended and, where the log that was read has it, in what.
+    pub(super) ended: Option<(Timestamp, Option<Ended>)>,
+}
+
+/// Reads records one after another, and yields each job when its end is known; the rest at last.
+#[derive(Default)]
+pub(crate) struct Restoring {
+    open: BTreeMap<Rc<str>, (Order, Timestamp)>,
+    ended: Vec<Restored>,
+}
+
+#[derive(Deserialize)]
+struct Record<'r> {
+    event: &'r str,
+    time: &'r str,
+    #[serde(borrow)]
+    user: Option<Cow<'r, str>>,
+    job: Option<&'r str>,
+    #[serde(borrow)]
+    command: Option<Cow<'r, str>>,
+    parameters: Option<Vec<String>>,
+    id: Option<&'r str>,
+    request_sha256: Option<&'r str>,
+    asked: Option<&'r str>,
+    ended: Option<&'r str>,
+    #[serde(borrow)]
+    reply: Option<&'r RawValue>,
+    #[serde(borrow)]
+    reason: Option<Cow<'r, str>>,
+}
+
+impl Restoring {
+    /// Takes one record, if it is about a job; what it says only to this server's descendants is left alone.
+    pub(crate) fn take(&mut self, line: &[u8]) {
+        let Ok(record) = serde_json::from_slice::<Record<'_>>(line) else { return };
+        let (Some(name), Ok(time)) = (record.job, record.time.parse()) else { return };
+        match record.event {
+            ENDED => {
+                let Some((order, asked)) = self.open.remove(name) else { return };
+                let ended =
+                    record.reply.and_then(|reply| Reply::decode(reply.get().as_bytes()).ok()).map(|reply| {
+                        Ended {
+                            duration: reply.duration,
+                            reason: record.reason.map(Cow::into_owned),
+                            verdict: reply.verdict.into_owned(),
+                        }
+                    });
+                self.ended.push(Restored { name: name.into(), order, asked, ended: Some((time, ended)) });
+            }
+            STARTED | KNOWN => {
+                let (Some(user), Some(command)) = (record.user, record.command) else { return };
+                let order = Order {
+                    user: (*user).into(),
+                    command: command.into_owned(),
+                    parameters: record.parameters.unwrap_or_default(),
+                    id: record.id.and_then(RequestId::parse),
+                    digest: record.request_sha256.and_then(digest).unwrap_or(Digest([0; 32])),
+                };
+                let moment = |text: Option<&str>| text.and_then(|text| text.parse().ok());
+                let asked = moment(record.asked).unwrap_or(time);
+                match moment(record.ended) {
+                    None => {
+                        self.open.insert(name.into(), (order, asked));
+                    }
+                    Some(at) => {
+                        self.ended.push(Restored {
+                            name: name.into(),
+                            order,
+                            asked,
+                            ended: Some((at, None)),
+                        });
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The jobs whose ends have been read since this was last asked.
+    pub(crate) fn ended(&mut self) -> Vec<Restored> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Those that have no end.
+    pub(crate) fn open(self) -> Vec<Restored> {
+        let open = self.open.into_iter();
+        open.map(|(name, (order, asked))| Restored { name, order, asked, ended: None }).collect()
+    }
+}
+
+/// Writes what a server that reads no earlier file of the log has to know.
+pub(super) fn write<'j>(log: &Log, jobs: impl Iterator<Item = &'j Rc<Job>>, ids: &Ids) {
+    let mut count: u64 = 0;
+    for job in jobs.filter(|job| matches!(job.state(), State::Starting | State::Running)) {
+        count = count.saturating_add(1);
+        log.append(|line| {
+            line.text("event", KNOWN);
+            line.text("job", &job.name);
+            line.text("asked", &job.asked().to_string());
+            line.text("user", &job.order.user);
+            job.order.write(line);
+        });
+    }
+    for (key, known) in ids.iter() {
+        let Some(ended) = known.ended else { continue };
+        count = count.saturating_add(1);
+        log.append(|line| {
+            line.text("event", KNOWN);
+            line.text("job", &known.job);
+            line.text("ended", &ended.to_string());
+            line.text("user", &key.user);
+            line.text("command", "");
+            line.text("id", key.id.as_str());
+            line.hex("request_sha256", &known.digest.0);
+        });
+    }
+    log.append(|line| {
+        line.text("event", JOBS_KNOWN);
+        line.number("jobs", count);
+    });
+}
+
+impl Order {
+    /// Writes what a later server has to know of it, beside its user.
+    pub(crate) fn write(&self, line: &mut Line<'_>) {
+        line.text("command", &self.command);
+        line.texts("parameters", &self.parameters);
+        if let Some(id) = &self.id {
+            line.text("id", id.as_str());
+            line.hex("request_sha256", &self.digest.0);
+        }
+    }
+}
+
+fn digest(hex: &str) -> Option<Digest> {
+    let mut digest = [0; 32];
+    let pairs = hex.as_bytes().chunks_exact(2);
+    if hex.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(pairs) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(Digest(digest))
+}
