@@ -383,7 +383,9 @@ async fn peers_that_ask_for_streams_and_read_nothing_cost_their_share_and_keep_n
     let before = served.resident_kib();
     let request = br#"{"command_type":"os","command_name":"endless","stream":true}"#;
     let mut peers: Vec<_> = (0..PEERS).map(|_| RawPeer::dealer(&served.daemon.endpoint)).collect();
-    peers.iter_mut().for_each(|peer| peer.send(request));
+    for peer in &mut peers {
+        peer.send(request);
+    }
     let count = |event: &str| {
         let records = crate::daemon::records(&served.daemon.log());
         records.iter().filter(|record| record["event"] == event).count()
