@@ -45,6 +45,16 @@ impl Daemon {
         Self::spawn(command, tempfile::tempdir().expect("a directory"), &["--listen", "tcp://127.0.0.1:*"])
     }
 
+    /// Its processes begin in this control group.
+    pub(crate) fn in_group(group: &Path, directory: TempDir, text: &str) -> Self {
+        let path = directory.path().join("bidden.toml");
+        std::fs::write(&path, format!("{PLAIN_LISTENER}{text}")).expect("written");
+        let procs = group.join("cgroup.procs");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("echo $$ > {} && exec {BIDDEN} \"$@\"", procs.display()), "sh"]);
+        Self::spawn(command, directory, &["--config", path.to_str().expect("UTF-8")])
+    }
+
     fn with_arguments(directory: TempDir, arguments: &[&str]) -> Self {
         Self::spawn(Command::new(BIDDEN), directory, arguments)
     }

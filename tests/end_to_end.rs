@@ -20,6 +20,7 @@ mod columns;
 mod commandline;
 mod commands;
 mod documents;
+mod groups;
 mod hostile_peers;
 mod jail;
 mod jobs;

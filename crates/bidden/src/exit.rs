@@ -45,6 +45,8 @@ impl Exit {
             ErrorCode::InvalidExpression | ErrorCode::ComputationFailed => Self::NoValue,
             ErrorCode::TimedOut | ErrorCode::CpuLimit => Self::TimedOut,
             ErrorCode::Refused | ErrorCode::InvalidParameters => Self::Refused,
+            // As when the kernel ends a program for want of memory.
+            ErrorCode::OutOfMemory => Self::Signal(9),
             ErrorCode::InvalidRequest
             | ErrorCode::LimitExceeded
             | ErrorCode::Busy
