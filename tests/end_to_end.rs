@@ -26,3 +26,4 @@ mod jobs;
 mod keys;
 mod policy;
 mod protocol;
+mod secrets;

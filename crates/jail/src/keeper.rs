@@ -19,6 +19,7 @@ use crate::processes::{
     Reaped, Side, clear_signals, close_copy, forget_handlers, fork, leave, reap, take_signals,
 };
 use crate::rule::Rule;
+use crate::server::forbid_core_dumps;
 use crate::socket;
 
 /// Serves the server at the other end of this process's standard input until it is gone, and does not come back. Must be
@@ -57,6 +58,7 @@ impl Keeper {
         // The leader of a process group cannot, and need not: it is in nobody's terminal group then.
         let _ = rustix::process::setsid();
         raise_own_limit()?;
+        forbid_core_dumps()?;
         let machine = examine();
         renounce_at_exec()?;
         // After the change of user namespace, which may take this away.
