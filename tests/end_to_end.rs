@@ -26,4 +26,5 @@ mod jobs;
 mod keys;
 mod policy;
 mod protocol;
+mod sealing;
 mod secrets;

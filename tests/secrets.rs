@@ -84,6 +84,13 @@ fn replies_to(records: &[Value], id: &str) -> Vec<Value> {
     records.iter().filter(of_id).cloned().collect()
 }
 
+/// Waits until a command has been started, while what was sent is on its way.
+async fn wait_for_start(daemon: &Daemon) {
+    while !records(&daemon.log()).iter().any(|record| record["event"] == "started") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// What every process of the machine can read of all the others.
 fn command_lines() -> Vec<String> {
     let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
@@ -115,7 +122,7 @@ fn a_secret_is_nowhere_but_with_its_command() {
         let parameters = ["-phunter2-word", "example.org", "2", "hunter2_pin"];
         let request = login("a", &parameters, Some("hunter2-in"));
         connection.send(request.into_bytes(), vec![]).await.expect("sent");
-        daemon.wait_for_start_of_command();
+        wait_for_start(&daemon).await;
         // The command is under way: it has a command line, and sleeps in another.
         let began = Instant::now();
         let mut looked = 0;
@@ -297,7 +304,7 @@ fn no_process_that_holds_a_secret_leaves_a_core_dump() {
         let connection = connect(&daemon).await;
         let request = login("a", &["-p", "hunter2", "h", "1"], None);
         connection.send(request.into_bytes(), vec![]).await.expect("sent");
-        daemon.wait_for_start_of_command();
+        wait_for_start(&daemon).await;
         let family = family(daemon.pid());
         assert!(family.len() >= 4, "server, keeper, launcher, jails: {family:?}");
         for pid in family {

@@ -92,6 +92,7 @@ pub(crate) fn with_keeper<F: Future<Output = ()>>(
         let config = Config {
             listeners: vec![("tcp://127.0.0.1:0".into(), Access::Plain)],
             log: directory.path().join("server.log"),
+            sealer: None,
             policy: configuration.policy,
             limits: configuration.limits,
         };

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use server::VerificationKey;
+
 use crate::columns::ColumnFile;
 
 /// Runs that command or computes that formula on another machine, and nothing else.
@@ -41,10 +43,12 @@ pub(crate) enum Mode {
     Compute(Compute),
     /// List what the server lets me run, with the rules for arguments
     Commands(Commands),
+    /// Say how a server does, as a text file of metrics for Prometheus
+    Metrics(Metrics),
     /// Check, explain and test a configuration
     #[command(subcommand)]
     Policy(Policy),
-    /// Check a log
+    /// Check a log, or make what seals it
     #[command(subcommand)]
     Log(Log),
     /// Send a request as it is and print the reply as it is
@@ -96,6 +100,9 @@ pub(crate) struct Serve {
     /// The log, whatever the configuration says: one JSON record a line [default: server.log]
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
+    /// The state that seals the log, of `bidden log keygen`, whatever the configuration says
+    #[arg(long, value_name = "FILE")]
+    pub(crate) seal: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -163,6 +170,20 @@ Examples:
   bidden commands
   bidden commands --json --to tcp://127.0.0.1:5555")]
 pub(crate) struct Commands {
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// Print the reply as JSON instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The one who asks needs the right `metrics`.
+
+Example, for the textfile collector of node_exporter:
+  bidden metrics --to web1 > bidden.prom.new && mv bidden.prom.new /var/lib/node_exporter/bidden.prom")]
+pub(crate) struct Metrics {
     #[command(flatten)]
     pub(crate) server: Server,
     /// Print the reply as JSON instead
@@ -260,10 +281,25 @@ pub(crate) enum Log {
     /// Say whether a log is as it was written, in all the files that it was rotated into
     #[command(after_help = "\
 Looks for rotated files, compressed or not, beside FILE. The last hash that it prints is worth
-keeping somewhere else: a log that was cut off or written anew has another one.
+keeping somewhere else: a log that was cut off or written anew has another one. Of a log that
+is sealed, the verification key and the sealing state show more; docs/audit-log.md says what.
 
-The exit code is 0 if the log is unbroken, 1 if it is not, 125 if it cannot be read.")]
+The exit code is 0 if the log is unbroken, 1 if it is not, 125 if it cannot be read.
+
+Examples:
+  bidden log verify
+  bidden log verify --key-file seal.key --state server.seal /var/log/bidden/server.log")]
     Verify(VerifyLog),
+    /// Make what seals a log: a state for the server and a key to verify with
+    #[command(after_help = "\
+Writes FILE, which only its owner can read, and prints the verification key, which is kept
+nowhere: put it where the server's machine cannot be made to forget or to tell it. Nothing is
+overwritten.
+
+Examples:
+  bidden log keygen /etc/bidden/server.seal
+  bidden serve --seal /etc/bidden/server.seal")]
+    Keygen(KeygenLog),
 }
 
 #[derive(Args, Debug)]
@@ -271,8 +307,24 @@ pub(crate) struct VerifyLog {
     /// Print the result as JSON instead
     #[arg(long)]
     pub(crate) json: bool,
+    /// The key that `bidden log keygen` printed; more than one for a log that several states have sealed
+    #[arg(long = "key", value_name = "KEY", value_parser = verification_key)]
+    pub(crate) keys: Vec<VerificationKey>,
+    /// A file with such keys, one a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// The server's sealing state: tells whether the end was cut off
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
     /// The log
     #[arg(value_name = "FILE", default_value = DEFAULT_LOG)]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct KeygenLog {
+    /// The sealing state
+    #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 }
 
@@ -375,6 +427,11 @@ pub(crate) struct Keygen {
 pub(crate) const DEFAULT_LOG: &str = "server.log";
 
 pub(crate) const DEFAULT_ENDPOINT: &str = "tcp://127.0.0.1:5555";
+
+fn verification_key(text: &str) -> Result<VerificationKey, String> {
+    VerificationKey::parse(text.trim())
+        .ok_or_else(|| "it has 64 digits 0 to 9 and a to f, as `bidden log keygen` prints it".to_owned())
+}
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;

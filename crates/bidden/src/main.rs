@@ -15,6 +15,7 @@ mod invitation;
 mod keygen;
 mod launcher;
 mod log;
+mod metrics;
 mod policy;
 mod serve;
 mod terminal;
@@ -65,9 +66,10 @@ async fn dispatch(mode: Mode) -> anyhow::Result<Exit> {
         Mode::Run(arguments) => ask::run(arguments).await,
         Mode::Compute(arguments) => ask::compute(arguments).await,
         Mode::Commands(arguments) => commands::commands(arguments).await,
+        Mode::Metrics(arguments) => metrics::metrics(arguments).await,
         Mode::Policy(arguments) => policy::policy(arguments),
         Mode::Send(arguments) => ask::send(arguments).await,
-        Mode::Log(arguments) => log::log(&arguments),
+        Mode::Log(arguments) => log::log(arguments),
         Mode::Init(arguments) => init::init(&arguments),
         Mode::Invite(arguments) => invitation::invite(&arguments),
         Mode::Accept(arguments) => invitation::accept(&arguments),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use jail::{Machine, ServerFiles};
 use server::config::{Configuration, Demand, Listener, Protection};
-use server::{Access, Config, Phase, Reloader, Server, listening_address};
+use server::{Access, Config, Phase, Reloader, Sealer, Server, listening_address};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -22,9 +22,12 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     let (path, configuration) = load(&arguments.source)?;
     let listeners = listeners(&configuration, arguments.listen)?;
     let log = arguments.log.or_else(|| configuration.log.clone()).unwrap_or_else(|| DEFAULT_LOG.into());
+    let seal = arguments.seal.or_else(|| configuration.seal.clone());
     let config = Config {
         listeners: listeners.iter().map(Listener::open).collect::<Result<_, _>>()?,
         log: log.clone(),
+        // Opened here, because the server opens no file beyond its log's directory later.
+        sealer: seal.as_deref().map(Sealer::open).transpose()?,
         policy: configuration.policy.clone(),
         limits: configuration.limits,
     };
@@ -45,9 +48,10 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
         inform(&format!("bidden {} listens on {endpoint} ({who})", env!("CARGO_PKG_VERSION")));
     }
     inform(&format!(
-        "policy: {}\nlog: {}\nCtrl-C stops it",
+        "policy: {}\nlog: {}{}\nCtrl-C stops it",
         path.as_deref().map_or_else(|| "built in".to_owned(), |path| absolute(path).display().to_string()),
         absolute(&log).display(),
+        seal.map_or_else(String::new, |seal| format!(", sealed by {}", absolute(&seal).display())),
     ));
     if let Some(remark) = remark {
         inform(&remark);
@@ -162,7 +166,9 @@ impl<'p> Hangup<'p> {
 async fn reload(path: &Path, started_with: &Configuration, reloader: &Reloader) {
     match Configuration::read(path) {
         Ok(configuration) => {
-            let settled = |read: &Configuration| (read.listeners.clone(), read.log.clone(), read.limits);
+            let settled = |read: &Configuration| {
+                (read.listeners.clone(), read.log.clone(), read.seal.clone(), read.limits)
+            };
             if settled(&configuration) != settled(started_with) {
                 inform("bidden: listeners, log and limits stay as they are until the next start");
             }

@@ -103,6 +103,11 @@ impl Launcher {
         Self { keeper: None, turn: Mutex::new(()), current, machine: Machine::default() }
     }
 
+    /// Whether there is a launcher now.
+    pub fn is_there(&self) -> bool {
+        self.current.borrow().is_some()
+    }
+
     /// What the machine can do to confine a command.
     pub fn machine(&self) -> Machine {
         self.machine

@@ -20,6 +20,7 @@ use crate::refusal::Refusal;
 
 /// Work that its user may have done.
 pub(crate) struct Authorised<'f> {
+    user: Arc<User>,
     work: Work<'f>,
 }
 
@@ -65,13 +66,15 @@ pub(crate) enum Question {
     Status { job: String, view: View },
     /// What came of it, or what it has printed so far.
     Result { job: String, view: View, stream: bool, timeout: Option<Duration> },
+    /// How the server does.
+    Metrics,
     /// End it, in the name of a user.
     Cancel { job: String, view: View, by: Rc<str> },
 }
 
 impl<'f> Authorised<'f> {
-    pub(crate) fn into_work(self) -> Work<'f> {
-        self.work
+    pub(crate) fn into_parts(self) -> (Arc<User>, Work<'f>) {
+        (self.user, self.work)
     }
 }
 
@@ -111,11 +114,15 @@ pub(crate) fn authorise<'f>(
         Action::Cancel { job } => {
             Work::Tell(Question::Cancel { job: job.into_owned(), view: view(Right::Cancel), by: name(&user) })
         }
+        Action::Metrics => {
+            policy.decide_right(&user, Right::Metrics).map_err(denied)?;
+            Work::Tell(Question::Metrics)
+        }
         Action::History(_) => {
             return Err(Refusal::open(ErrorCode::InvalidRequest, "this server has no history"));
         }
     };
-    Ok(Authorised { work })
+    Ok(Authorised { user, work })
 }
 
 fn name(user: &User) -> Rc<str> {
@@ -198,8 +205,14 @@ fn execution(command_name: &str, permitted: Permitted<'_>, asked: Asked<'_>) -> 
 fn denied(denied: Denied) -> Refusal {
     match denied {
         Denied::NoSuchCommand | Denied::NotTheUsers { .. } => Refusal::refused(denied.to_string()),
-        Denied::NoRight { .. } => {
-            Refusal::closed(ErrorCode::Refused, "computations are not available to you", denied.to_string())
+        Denied::NoRight { right, .. } => {
+            let message = match right {
+                Right::Compute => "computations are not available to you",
+                Right::Jobs | Right::Cancel | Right::History | Right::Metrics => {
+                    "this is not available to you"
+                }
+            };
+            Refusal::closed(ErrorCode::Refused, message, denied.to_string())
         }
         Denied::Parameters(error) => Refusal::open(ErrorCode::InvalidParameters, error.to_string()),
     }

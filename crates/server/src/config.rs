@@ -31,6 +31,7 @@ pub use problem::Problem;
 
 use crate::limits::MAX_CONFIGURATION_BYTES;
 use crate::policy::Policy;
+use installation::LogPaths;
 use problem::{Fault, Source};
 use section::Section;
 
@@ -43,6 +44,8 @@ pub struct Configuration {
     pub listeners: Vec<Listener>,
     /// The log's file, if the file names one.
     pub log: Option<PathBuf>,
+    /// The state that seals the log, if the file names one.
+    pub seal: Option<PathBuf>,
     /// What is demanded of the jail, if the file says so.
     pub jail: Option<Demand>,
     /// The limits of this installation.
@@ -104,6 +107,7 @@ impl Configuration {
         Self {
             listeners: vec![],
             log: None,
+            seal: None,
             jail: None,
             limits: Limits::default(),
             policy: Policy::builtin(),
@@ -158,7 +162,8 @@ impl Configuration {
         })?;
         let file = Section::open("", 0, document.get_ref(), &KEYS)?;
         let directory = Path::new(source.file).parent().unwrap_or(Path::new(""));
-        let log = file.optional("server", |item| installation::server(item, directory))?.flatten();
+        let paths = file.optional("server", |item| installation::server(item, directory))?;
+        let LogPaths { log, seal } = paths.unwrap_or_default();
         let jail = file.optional("server", confinement::demand)?.flatten();
         let listeners = file.optional("listeners", |item| installation::listeners(item, directory))?;
         let limits = file.optional("limits", installation::limits)?.unwrap_or_default();
@@ -183,6 +188,7 @@ impl Configuration {
         Ok(Self {
             listeners: listeners.unwrap_or_default(),
             log,
+            seal,
             jail,
             limits,
             policy,

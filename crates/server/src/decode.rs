@@ -75,6 +75,7 @@ fn columns<'f>(request: &mut Request<'f>, frames: &'f [Bytes]) -> Result<Vec<Col
         | Action::Status { .. }
         | Action::Result { .. }
         | Action::Cancel { .. }
+        | Action::Metrics
         | Action::History(_) => Vec::new(),
     };
     if names.len() != frames.len() {

@@ -23,8 +23,12 @@ mod jobs;
 mod log;
 mod outcome;
 mod refusal;
+mod replies;
 
-pub use log::{OpenError as LogError, Verified, VerifyError, verify};
+pub use log::{
+    Evidence, KeyName, OpenError as LogError, SealError, SealedUpTo, Sealer, SealingState, VerificationKey,
+    Verified, VerifyError, create_sealing_state, read_sealing_state, verify,
+};
 pub use server::{Config, Reloader, ServeError, Server, StartError};
 pub use service::Phase;
 pub use transport::{Access, listening_address};

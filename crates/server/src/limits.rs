@@ -78,6 +78,12 @@ pub const MAX_LOG_BYTES: i64 = 1024 * 1024 * 1024 * 1024;
 /// The most that `log_files` can be set to.
 pub const MAX_LOG_FILES: i64 = 1_000_000;
 
+/// How long a record waits for its seal, where the log is sealed.
+pub const SEAL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The most seals that a key is asked for when a log is verified: one a second for a generation.
+pub const MAX_EPOCHS: u64 = 1 << 30;
+
 /// How often connections are looked for whose user's time is over.
 pub const REVOCATION_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -116,3 +122,9 @@ pub const MAX_CONCURRENCY: i64 = 4096;
 
 /// The most that `commands_by_user` can be set to.
 pub const MAX_COMMANDS_BY_USER: usize = 4096;
+
+/// The most that `requests_per_second` can be set to.
+pub const MAX_REQUESTS_PER_SECOND: u32 = 1_000_000;
+
+/// How much of its rate a user may use at once, after a time without requests.
+pub const RATE_BURST: Duration = Duration::from_secs(1);

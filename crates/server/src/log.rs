@@ -10,6 +10,8 @@ mod escape;
 mod file;
 mod line;
 mod recovery;
+mod seal;
+mod sealing;
 mod verify;
 
 use std::cell::{Cell, RefCell};
@@ -21,9 +23,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use sealing::Sealing;
+
 pub(crate) use line::Line;
 pub(crate) use recovery::{JOBS_KNOWN, job_records};
-pub use verify::{Verified, VerifyError, verify};
+pub use seal::{
+    KeyName, SealError, Sealer, SealingState, VerificationKey, create_sealing_state, read_sealing_state,
+};
+pub use verify::{Evidence, SealedUpTo, Verified, VerifyError, verify};
 
 /// Only its owner reads a log: it holds what people asked for and what they got.
 const MODE: u32 = 0o600;
@@ -33,6 +40,7 @@ pub(crate) struct Log {
     files: RefCell<Files>,
     state: RefCell<State>,
     broken: Cell<bool>,
+    problem: RefCell<Option<String>>,
     synced: Cell<u64>,
     syncing: Cell<bool>,
     sync_ended: Notify,
@@ -40,6 +48,7 @@ pub(crate) struct Log {
     continued: Cell<bool>,
     /// The disk refused a sync. What it lost then it may not tell again, so this lasts until the next start.
     sync_failed: Cell<bool>,
+    sealing: Option<Sealing>,
 }
 
 /// The file that is written, and what is to become of it.
@@ -87,6 +96,9 @@ pub enum OpenError {
     /// The file holds something else.
     #[error("{0} is not a log of bidden: move it away, or name another file with --log")]
     Foreign(String),
+    /// It cannot be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
 }
 
 /// The log's word that everything appended so far has been written.
@@ -119,11 +131,13 @@ impl Log {
             files: RefCell::new(files),
             state: RefCell::new(state),
             broken: Cell::new(false),
+            problem: RefCell::new(None),
             synced: Cell::new(0),
             syncing: Cell::new(false),
             sync_ended: Notify::new(),
             continued: Cell::new(opened.bytes == 0 && opened.next_sequence > 1),
             sync_failed: Cell::new(false),
+            sealing: None,
         };
         Ok((log, opened.torn_bytes))
     }
@@ -136,6 +150,9 @@ impl Log {
         fill(&mut line);
         *previous = line.end(previous);
         *next_sequence = next_sequence.saturating_add(1);
+        if let Some(sealing) = &self.sealing {
+            sealing.want();
+        }
     }
 
     /// Writes every appended record to the file. A process that is killed after this loses none of them.
@@ -169,6 +186,7 @@ impl Log {
             }
             Err(error) => {
                 if !self.broken.replace(true) {
+                    *self.problem.borrow_mut() = Some(error.to_string());
                     complain(&format!("cannot write the log: {error}; nothing is executed until it can be"));
                 }
                 Err(Unwritable)
@@ -187,7 +205,8 @@ impl Log {
                     let files = self.files.borrow();
                     (files.path.clone(), files.rotation)
                 };
-                tokio::task::spawn_blocking(move || tidy(&path, rotation));
+                let last_seal = self.last_seal();
+                tokio::task::spawn_blocking(move || tidy(&path, rotation, last_seal));
             }
             Err(error) => {
                 complain(&format!("the log cannot be rotated and grows on: {error}"));
@@ -234,6 +253,16 @@ impl Log {
         });
     }
 
+    /// How many records there are, in all files.
+    pub(crate) fn records(&self) -> u64 {
+        self.state.borrow().next_sequence.saturating_sub(1)
+    }
+
+    /// Why the log cannot be written, where it cannot.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.problem.borrow().clone().filter(|_| self.broken.get())
+    }
+
     /// Whether the last attempt to write failed.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.get()
@@ -271,15 +300,17 @@ impl Log {
                 self.synced.set(covered);
                 Ok(())
             }
-            Err(error) => {
-                self.sync_failed.set(true);
-                self.broken.set(true);
-                complain(&format!(
-                    "the disk does not take the log: {error}; nothing is executed until a new start"
-                ));
-                Err(Unwritable)
-            }
+            Err(error) => Err(self.fail(&format!("the disk does not take the log: {error}"))),
         }
+    }
+
+    /// What the disk refused to keep once it may have lost without a word: nothing is right until the next start.
+    fn fail(&self, what: &str) -> Unwritable {
+        self.sync_failed.set(true);
+        self.broken.set(true);
+        *self.problem.borrow_mut() = Some(what.to_owned());
+        complain(&format!("{what}; nothing is executed until a new start"));
+        Unwritable
     }
 }
 
@@ -315,15 +346,15 @@ impl Files {
         let old = std::mem::replace(&mut self.current, Arc::new(next));
         self.unsynced.push(old);
         // The new name has to be on the disk as well.
-        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        self.unsynced.extend(File::open(directory.unwrap_or(Path::new("."))).map(Arc::new));
+        self.unsynced.extend(File::open(archive::directory_of(&self.path)).map(Arc::new));
         self.bytes = 0;
         self.first_sequence = first_sequence;
     }
 }
 
-/// Compresses the files that are not written any more, and removes the oldest where not all are to be kept.
-pub(crate) fn tidy(path: &Path, rotation: Rotation) {
+/// Compresses the files that are not written any more, and removes the oldest where not all are to be kept. The file with
+/// the last seal stays: the next server looks for it.
+pub(crate) fn tidy(path: &Path, rotation: Rotation, last_seal: Option<u64>) {
     // One at a time: the next one does what this one has not seen yet.
     static TIDYING: Mutex<()> = Mutex::new(());
     let _turn = TIDYING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -333,7 +364,13 @@ pub(crate) fn tidy(path: &Path, rotation: Rotation) {
         }
         let files = archive::rotated_files(path)?;
         let excess = rotation.keep.map_or(0, |keep| files.len().saturating_sub(keep));
-        files.iter().take(excess).try_for_each(|file| fs::remove_file(&file.path))
+        let after = files.iter().skip(1).map(|next| next.first);
+        let removable = files
+            .iter()
+            .zip(after)
+            .take_while(|(_, next)| last_seal.is_none_or(|last| *next <= last))
+            .take(excess);
+        removable.into_iter().try_for_each(|(file, _)| fs::remove_file(&file.path))
     });
     if let Err(error) = tidied {
         complain(&format!("cannot compress or remove old files of the log {}: {error}", path.display()));
@@ -366,7 +403,7 @@ impl Drop for SyncTurn<'_> {
 mod tests {
     use super::archive::log_files;
     use super::line::push_hex;
-    use super::{Log, OpenError, Rotation, VerifyError, tidy, verify};
+    use super::{Evidence, Log, OpenError, Rotation, Verified, VerifyError, tidy};
     use sha2::{Digest as _, Sha256};
     use std::path::Path;
     use std::sync::Arc;
@@ -374,6 +411,10 @@ mod tests {
     /// With files that are never full.
     fn open(path: &Path) -> Result<(Log, u64), OpenError> {
         Log::open(path, Rotation { bytes: u64::MAX, keep: None })
+    }
+
+    fn verify(path: &Path) -> Result<Verified, VerifyError> {
+        super::verify(path, &Evidence::default())
     }
 
     fn append(log: &Log, text: &str) {
@@ -503,7 +544,7 @@ mod tests {
             log.reopen();
             append(&log, "after");
             drop(log);
-            tidy(&path, rotation);
+            tidy(&path, rotation, None);
         }
         assert!(count(".gz") >= 6, "{:?}", log_files(&path));
         let verified = verify(&path).expect("unbroken");
@@ -514,7 +555,7 @@ mod tests {
         std::fs::write(&path, "").expect("created");
         append(&open(&path).expect("opened").0, "next");
         assert_eq!(verify(&path).expect("unbroken").last, verified.last + 1);
-        tidy(&path, Rotation { bytes: 2000, keep: Some(2) });
+        tidy(&path, Rotation { bytes: 2000, keep: Some(2) }, None);
         let kept = verify(&path).expect("unbroken");
         assert_eq!((kept.files, kept.last), (3, verified.last + 1));
         assert!(kept.first > 1);

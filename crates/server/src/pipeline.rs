@@ -23,7 +23,7 @@ pub(crate) async fn pipeline(service: &Rc<Service>, listeners: &Listeners, frame
     let policy = service.policy();
     let mut entry = Entry::new(Rc::clone(&frame), &policy);
     let result = fulfil(service, listeners, &policy, &frame, &mut entry).await;
-    record(&service.log, entry, result)
+    record(&service.log, &service.replies, entry, result)
 }
 
 async fn fulfil(

@@ -14,19 +14,21 @@ use transport::{Access, FailedHandshake, Frame, ListenError, Listeners};
 use crate::config::Limits;
 use crate::jobs::{Restoring, State};
 use crate::limits::{LAST_CALL, MEMORY_INTERVAL, QUIET_TIME, REVOCATION_INTERVAL};
-use crate::log::{Log, OpenError, Rotation, complain, job_records, tidy};
+use crate::log::{Log, OpenError, Rotation, Sealer, complain, job_records, tidy};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
 use crate::record::{Recorded, record_end};
 use crate::service::{Phase, Service};
 
 /// What a server needs to start.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// Where to listen, as ZeroMQ endpoints, and who may connect there.
     pub listeners: Vec<(String, Access)>,
     /// The log's file.
     pub log: PathBuf,
+    /// What seals the log, if it is sealed.
+    pub sealer: Option<Sealer>,
     /// What may run, and for whom.
     pub policy: Policy,
     /// The limits of this installation.
@@ -110,10 +112,14 @@ impl Server {
     /// The log or a socket cannot be had.
     pub async fn bind(config: Config, launcher: Launcher) -> Result<Self, StartError> {
         let rotation = Rotation { bytes: config.limits.log_bytes, keep: config.limits.log_files };
-        let (log, torn_bytes) = Log::open(&config.log, rotation)?;
+        let (mut log, torn_bytes) = Log::open(&config.log, rotation)?;
+        if let Some(sealer) = config.sealer {
+            log = log.sealed_by(sealer)?;
+        }
+        let last_seal = log.last_seal();
         let path = config.log.clone();
         // What an earlier server did not come to.
-        tokio::task::spawn_blocking(move || tidy(&config.log, rotation));
+        tokio::task::spawn_blocking(move || tidy(&config.log, rotation, last_seal));
         let service = Rc::new(Service::new(config.policy, config.limits, log, launcher));
         let listeners = Listeners::bind(config.listeners, service.admission()).await?;
         service.log.append(|line| {
@@ -153,11 +159,12 @@ impl Server {
         let answered = tokio::select! {
             answered = answer_until_drained(&listeners, &service, wanted) => answered,
             never = return_free_memory() => never,
+            never = service.log.keep_sealed() => never,
             never = dismiss_strangers(&listeners, &service) => never,
             never = replace_dead_launchers(&service) => never,
         };
         service.log.append(|line| line.text("event", "server_stopped"));
-        let written = service.log.commit_durably().await.map_err(|_| ServeError::Log);
+        let written = service.log.seal_everything().await.map_err(|_| ServeError::Log);
         listeners.close().await;
         answered.and(written)
     }

@@ -75,6 +75,10 @@ impl Expectation {
                 Ok(_) => (Answer::Allowed, String::new(), None),
                 Err(denied) => (Answer::from(&denied), format!(": {denied}"), None),
             },
+            Action::Metrics => match policy.decide_right(user, Right::Metrics) {
+                Ok(_) => (Answer::Allowed, String::new(), None),
+                Err(denied) => (Answer::from(&denied), format!(": {denied}"), None),
+            },
             // Everyone may ask what he may do, and for what is his own.
             Action::Describe
             | Action::Jobs
@@ -173,6 +177,7 @@ fn requested(item: &Item<'_>) -> Result<Action<'static>, Fault> {
         ),
         Action::Compute { expression, .. } => Action::compute(expression.into_owned()),
         Action::Describe => Action::Describe,
+        Action::Metrics => Action::Metrics,
         Action::Jobs
         | Action::Status { .. }
         | Action::Result { .. }

@@ -98,12 +98,12 @@ fn unknown_keys_stop_the_start_wherever_they_stand() {
     wrong("[server]\nlogs = 'x'", "f:2:1: unknown key `logs` in `server`; did you mean `log`?");
     wrong(
         "[limits]\n commands = 1",
-        "f:2:2: unknown key `commands` in `limits`; known are `commands_at_once`, `commands_waiting`, `commands_by_user`, `computations_waiting`, `log_bytes`, `log_files`, `shutdown_grace`",
+        "f:2:2: unknown key `commands` in `limits`; known are `requests_per_second`, `commands_at_once`, `commands_waiting`, `commands_by_user`, `computations_waiting`, `log_bytes`, `log_files`, `shutdown_grace`",
     );
     wrong("[roles.r]\nright = []", "f:2:1: unknown key `right` in `roles.r`; did you mean `rights`?");
     wrong(
         "[users.u]\nkey = ''",
-        "f:2:1: unknown key `key` in `users.u`; known are `roles`, `public_key`, `certificate`, `not_after`",
+        "f:2:1: unknown key `key` in `users.u`; known are `roles`, `public_key`, `certificate`, `not_after`, `requests_per_second`",
     );
     wrong(
         "[commands.c]\nprogramm = '/usr/bin/uname'",
@@ -265,7 +265,7 @@ fn names_that_do_not_exist_are_refused_with_the_nearest() {
     );
     wrong(
         "[roles.r]\nrights = ['*']",
-        "f:2:11: `roles.r.rights[1]` names `*`, which is no right; known are `compute`, `jobs`, `cancel`, `history`",
+        "f:2:11: `roles.r.rights[1]` names `*`, which is no right; known are `compute`, `jobs`, `cancel`, `history`, `metrics`",
     );
     wrong(
         "[roles.reader]\n[users.local]\nroles = ['raeder']",
@@ -344,12 +344,13 @@ fn a_user_is_a_key_of_his_own() {
 
 #[test]
 fn listeners_log_and_limits_are_read() {
-    let text = "[server]\nlog = 'x/server.log'\n[[listeners]]\nendpoint = 'tcp://127.0.0.1:5556'\nplain = true\n\
+    let text = "[server]\nlog = 'x/server.log'\nseal = '/var/seal'\n[[listeners]]\nendpoint = 'tcp://127.0.0.1:5556'\nplain = true\n\
                 [limits]\ncommands_at_once = 7\ncomputations_waiting = 8\nshutdown_grace = '1m'";
     let read = Configuration::parse("/etc/bidden/bidden.toml", text).expect("correct");
     let plain = Listener { endpoint: "tcp://127.0.0.1:5556".into(), protection: Protection::Plain };
     assert_eq!(read.listeners, [plain]);
     assert_eq!(read.log.as_deref().and_then(|path| path.to_str()), Some("/etc/bidden/x/server.log"));
+    assert_eq!(read.seal.as_deref().and_then(|path| path.to_str()), Some("/var/seal"));
     let limits = read.limits;
     assert_eq!((limits.commands_at_once, limits.computations_waiting), (7, 8));
     assert_eq!(limits.shutdown_grace, Duration::from_mins(1));
@@ -538,7 +539,7 @@ fn a_secret_names_the_variable_that_holds_it() {
     let taken = format!("{}\nenvironment = {{ A = 'x' }}", of_variable("A"));
     assert!(parse(&rule(&taken)).expect_err("taken").contains("is `A`, which has a value already"));
     let many: Vec<_> = (0..=MAX_SECRETS)
-        .map(|index| format!("'-p{index}' = {{ type = 'name', secret = true, environment = 'A{index}' }}"))
+        .map(|index| format!("'--p{index}' = {{ type = 'name', secret = true, environment = 'A{index}' }}"))
         .collect();
     let error = parse(&rule(&format!("options.{}", many.join("\noptions.")))).expect_err("too many");
     assert!(error.contains("is one too many: a command has at most 16 secrets"), "{error}");

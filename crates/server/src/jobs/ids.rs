@@ -149,7 +149,7 @@ impl Ids {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Known)> {
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (&Key, &Known)> {
         self.known.iter()
     }
 }

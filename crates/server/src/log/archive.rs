@@ -43,9 +43,8 @@ pub(super) fn log_files(path: &Path) -> io::Result<Vec<LogFile>> {
 /// Those that are not written any more.
 pub(super) fn rotated_files(path: &Path) -> io::Result<Vec<LogFile>> {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let mut files = Vec::new();
-    for entry in fs::read_dir(directory.unwrap_or(Path::new(".")))? {
+    for entry in fs::read_dir(directory_of(path))? {
         let path = entry?.path();
         let other = path.file_name().unwrap_or_default().as_encoded_bytes();
         let is_rotated = other.strip_prefix(name).is_some_and(|rest| rest.starts_with(b"."))
@@ -56,6 +55,11 @@ pub(super) fn rotated_files(path: &Path) -> io::Result<Vec<LogFile>> {
     }
     files.sort_by_key(|file| (file.first, is_compressed(&file.path)));
     Ok(files)
+}
+
+/// Where a file lies.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// What a file is called from when it is rotated on: its first record stands in its name.

@@ -81,6 +81,11 @@ impl<'a> Line<'a> {
         self.out.push(b']');
     }
 
+    /// The record as far as it is written.
+    pub(super) fn so_far(&self) -> &[u8] {
+        self.out.get(self.start..).unwrap_or_default()
+    }
+
     fn key(&mut self, key: &str) {
         self.out.extend_from_slice(b",\"");
         self.out.extend_from_slice(key.as_bytes());
@@ -91,7 +96,7 @@ impl<'a> Line<'a> {
     pub(super) fn end(mut self, previous: &[u8; 32]) -> [u8; 32] {
         self.hex("prev", previous);
         self.out.push(b'}');
-        let hash = Sha256::digest(self.out.get(self.start..).unwrap_or_default());
+        let hash = Sha256::digest(self.so_far());
         self.out.push(b'\n');
         hash.into()
     }

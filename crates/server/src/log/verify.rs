@@ -1,4 +1,5 @@
-//! Whether a log is as it was written: every record follows the one before it, through all files.
+//! Whether a log is as it was written: every record follows the one before it, through all files, and every seal bears
+//! out what stands before it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,17 @@ use sha2::{Digest as _, Sha256};
 
 use super::archive::{log_files, open_lines};
 use super::line::push_hex;
+use super::seal::{KeyName, Keys, Seal, SealingState, VerificationKey};
+use crate::limits::MAX_EPOCHS;
+
+/// What a log is held against.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// The first keys of the states that sealed it. Without any, seals are counted and not checked.
+    pub keys: Vec<VerificationKey>,
+    /// The sealing state, which tells whether the end of the log is there. It must have been read before the log is.
+    pub state: Option<SealingState>,
+}
 
 /// A log that is unbroken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +32,25 @@ pub struct Verified {
     pub files: usize,
     /// The SHA-256 of the last line, in hexadecimal: what the next record will name.
     pub hash: String,
+    /// The last seal, if there is one.
+    pub sealed: Option<SealedUpTo>,
+}
+
+/// The last seal of a log, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedUpTo {
+    /// The number of the record that is the seal.
+    pub record: u64,
+    /// When it was made.
+    pub time: String,
+    /// The number of the seal, from 0.
+    pub epoch: u64,
+    /// The key that it is made with.
+    pub key: KeyName,
+    /// Whether keys were there to check the seals with: all of them are right then.
+    pub checked: bool,
+    /// Whether a state was there to show that no later seal was cut off.
+    pub complete: bool,
 }
 
 /// Why a log cannot be trusted, or cannot be read.
@@ -46,25 +77,36 @@ pub enum VerifyError {
         /// What is wrong there.
         what: String,
     },
+    /// The chain holds, and seals are missing.
+    #[error("{path}: {what}")]
+    Unsealed {
+        /// The log.
+        path: String,
+        /// What is missing.
+        what: String,
+    },
 }
 
 #[derive(Deserialize)]
-struct Link {
+struct Link<'l> {
     seq: u64,
-    prev: String,
+    prev: &'l str,
+    #[serde(default)]
+    event: &'l str,
 }
 
-/// Checks the chain of the log at `path` and of the files that it was rotated into.
+/// Checks the chain of the log at `path` and of the files that it was rotated into, and its seals.
 ///
 /// # Errors
 /// It is broken, empty or cannot be read.
-pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
+pub fn verify(path: &Path, evidence: &Evidence) -> Result<Verified, VerifyError> {
     let failed = |path: &Path| {
         let path = path.display().to_string();
         move |source| VerifyError::Io { path, source }
     };
     let files = log_files(path).map_err(failed(path))?;
     let mut verified: Option<Verified> = None;
+    let mut seals = Seals::held_against(evidence);
     let mut text = Vec::new();
     for file in &files {
         let mut lines = open_lines(&file.path).map_err(failed(&file.path))?;
@@ -79,7 +121,7 @@ pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
                     "the last line is cut off; the next start of the server removes it".to_owned(),
                 ));
             };
-            let record: Link = serde_json::from_slice(line)
+            let record: Link<'_> = serde_json::from_slice(line)
                 .map_err(|error| broken(format!("this is no record: {error}")))?;
             match &mut verified {
                 None => {
@@ -87,8 +129,10 @@ pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
                         return Err(broken("the first record names one before it".to_owned()));
                     }
                     let hash = hash(line);
+                    let files = files.len();
                     verified =
-                        Some(Verified { first: record.seq, last: record.seq, files: files.len(), hash });
+                        Some(Verified { first: record.seq, last: record.seq, files, hash, sealed: None });
+                    seals.first_record = record.seq;
                 }
                 Some(before) => {
                     let expected = before.last.saturating_add(1);
@@ -108,9 +152,111 @@ pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
                     before.hash = hash(line);
                 }
             }
+            if record.event == "sealed" {
+                seals.check(record.seq, line).map_err(broken)?;
+            }
         }
     }
-    verified.ok_or_else(|| VerifyError::Empty(path.display().to_string()))
+    let verified = verified.ok_or_else(|| VerifyError::Empty(path.display().to_string()))?;
+    let sealed =
+        seals.end().map_err(|what| VerifyError::Unsealed { path: path.display().to_string(), what })?;
+    Ok(Verified { sealed, ..verified })
+}
+
+/// The seals of a log while it is read.
+struct Seals<'e> {
+    evidence: &'e Evidence,
+    first_record: u64,
+    /// Those of the state that the last seal comes from.
+    keys: Option<Keys>,
+    last: Option<SealedUpTo>,
+}
+
+impl<'e> Seals<'e> {
+    fn held_against(evidence: &'e Evidence) -> Self {
+        Self { evidence, first_record: 0, keys: None, last: None }
+    }
+
+    fn check(&mut self, record: u64, line: &[u8]) -> Result<(), String> {
+        let seal = Seal::read(line).ok_or_else(|| format!("record {record} is no seal of bidden's"))?;
+        let before = self.last.as_ref().filter(|last| last.key == seal.key);
+        let expected = match before {
+            Some(last) => last.epoch.saturating_add(1),
+            // Where the oldest files are gone, the seals in them are too.
+            None if self.last.is_none() && self.first_record > 1 => seal.epoch,
+            None => 0,
+        };
+        if seal.epoch != expected {
+            return Err(format!("seal {} stands where seal {expected} is expected", seal.epoch));
+        }
+        if !self.evidence.keys.is_empty() {
+            self.check_mac(record, &seal)?;
+        }
+        self.last = Some(SealedUpTo {
+            record,
+            time: seal.time.to_owned(),
+            epoch: seal.epoch,
+            checked: !self.evidence.keys.is_empty(),
+            complete: false,
+            key: seal.key,
+        });
+        Ok(())
+    }
+
+    fn check_mac(&mut self, record: u64, seal: &Seal<'_>) -> Result<(), String> {
+        if self.keys.as_ref().is_none_or(|keys| *keys.name() != seal.key) {
+            let given = self.evidence.keys.iter().map(Keys::from_first).find(|keys| *keys.name() == seal.key);
+            self.keys = Some(given.ok_or_else(|| {
+                format!("record {record} is sealed with the key {}, which is none of those given", seal.key)
+            })?);
+        }
+        if seal.epoch > MAX_EPOCHS {
+            return Err(format!("seal {} is later than any server comes to", seal.epoch));
+        }
+        if self.keys.as_mut().is_some_and(|keys| keys.made(seal)) {
+            return Ok(());
+        }
+        let from = self.last.as_ref().map_or(self.first_record, |last| last.record);
+        Err(format!(
+            "record {record} is no seal of the server's: it was altered, or one of the records from {from} on was"
+        ))
+    }
+
+    /// Whether all seals are there that the state says have been made.
+    fn end(mut self) -> Result<Option<SealedUpTo>, String> {
+        let Some(state) = &self.evidence.state else {
+            return match self.last {
+                None if !self.evidence.keys.is_empty() => Err(
+                    "a key is given, and the log has no seal: it was never sealed, or all seals were removed"
+                        .to_owned(),
+                ),
+                last => Ok(last),
+            };
+        };
+        let of_state = self.last.as_ref().filter(|last| last.key == *state.name());
+        let found = of_state.map_or(0, |last| last.epoch.saturating_add(1));
+        if found < state.epoch() {
+            return Err(format!(
+                "the end is missing: by the sealing state {} seals have been made with the key {}, and the log ends with \
+                 {found}",
+                state.epoch(),
+                state.name()
+            ));
+        }
+        if !self.evidence.keys.is_empty() {
+            let name = state.name();
+            // The keys of the seals have gone past that of a state that was read before the last of them was made.
+            let keys = self.keys.take().filter(|keys| keys.name() == name && found <= state.epoch());
+            let given = || self.evidence.keys.iter().map(Keys::from_first).find(|keys| keys.name() == name);
+            let mut keys = keys.or_else(given).ok_or_else(|| {
+                format!("the sealing state is of the key {name}, which is none of those given")
+            })?;
+            if state.epoch() > MAX_EPOCHS || !keys.made_state(state) {
+                return Err("the sealing state does not come from the key: it was replaced".to_owned());
+            }
+        }
+        Ok(self.last.map(|last| SealedUpTo { complete: true, ..last }))
+    }
 }
 
 fn hash(line: &[u8]) -> String {

@@ -110,7 +110,14 @@ mod tests {
     fn user(name: &str, commands: &[&str]) -> User {
         let grant = Grant::Role { name: "role".into(), line: 1 };
         let commands = commands.iter().map(|name| ((*name).to_owned(), grant.clone())).collect();
-        User { name: name.into(), commands, rights: BTreeMap::new(), not_after: None, line: None }
+        User {
+            name: name.into(),
+            commands,
+            rights: BTreeMap::new(),
+            not_after: None,
+            requests_per_second: None,
+            line: None,
+        }
     }
 
     fn policy(users: Vec<(User, Option<PublicKey>)>) -> Policy {
