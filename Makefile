@@ -11,7 +11,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 FUZZ_SECONDS ?= 60
 SOAK_COMMANDS ?= 100000
-FUZZ_TARGETS := request reply expression differential columns
+FUZZ_TARGETS := request reply expression differential columns message
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -78,4 +78,4 @@ rust-tests:
 
 client-tests:
 	cargo build --locked --bin bidden
-	BIDDEN_BIN=$(TARGET)/debug/bidden .venv/bin/python -m unittest --verbose tests/old_clients.py tests/curve_clients.py
+	BIDDEN_BIN=$(TARGET)/debug/bidden .venv/bin/python -m unittest --verbose tests/old_clients.py tests/streaming_clients.py tests/curve_clients.py

@@ -47,6 +47,16 @@ impl Daemon {
         Self::spawn(command, tempfile::tempdir().expect("a directory"), &["--listen", "tcp://127.0.0.1:*"])
     }
 
+    /// Its processes begin in this control group.
+    pub(crate) fn in_group(group: &Path, directory: TempDir, text: &str) -> Self {
+        let path = directory.path().join("bidden.toml");
+        std::fs::write(&path, format!("{PLAIN_LISTENER}{text}")).expect("written");
+        let procs = group.join("cgroup.procs");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("echo $$ > {} && exec {BIDDEN} \"$@\"", procs.display()), "sh"]);
+        Self::spawn(command, directory, &["--config", path.to_str().expect("UTF-8")])
+    }
+
     fn with_arguments(directory: TempDir, arguments: &[&str]) -> Self {
         Self::spawn(Command::new(BIDDEN), directory, arguments)
     }
@@ -88,6 +98,16 @@ impl Daemon {
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().expect("a directory"));
         let path = directory.path().join("bidden.toml");
         Self::with_arguments(directory, &["--config", path.to_str().expect("UTF-8")])
+    }
+
+    /// The same, and where it was, so that its clients find it again.
+    pub(crate) fn killed_and_started_again_in_its_place(mut self) -> Self {
+        self.signal(Signal::KILL);
+        self.wait();
+        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().expect("a directory"));
+        let path = directory.path().join("bidden.toml");
+        let arguments = ["--config", path.to_str().expect("UTF-8"), "--listen", &self.endpoint];
+        Self::with_arguments(directory, &arguments)
     }
 
     pub(crate) fn pid(&self) -> u32 {

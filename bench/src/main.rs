@@ -7,10 +7,12 @@ mod curve;
 mod echo;
 mod load;
 mod machine;
+mod overload;
 mod processes;
 mod rounds;
 mod servers;
 mod soak;
+mod streams;
 mod table;
 mod zmtp;
 
@@ -29,7 +31,10 @@ use crate::rounds::Plan;
 const USAGE: &str = "\
 usage: bench [all] [--rounds N] [--seconds S]   measure everything (5 rounds, 1 second a load and server)
        bench echo [SERVER CLIENT]               only serve the bare echo, until killed; with CURVE between certificates
+       bench overload [SECONDS]                 ask for ten times too much (for 60 s) and see that others are served
        bench soak [COMMANDS]                    run commands (100,000) and see that nothing grows";
+/// How long `overload` asks for too much where nobody says.
+const OVERLOAD_SECONDS: u64 = 60;
 /// Commands that `soak` runs where nobody says.
 const SOAK_COMMANDS: u64 = 100_000;
 const NOISE: &str = "NOISY: the rounds differ by more than 25 %. Measure again on a quiet machine.\n\n";
@@ -40,6 +45,10 @@ fn main() -> Result<()> {
     match arguments.as_slice() {
         ["echo"] => echo::serve(None),
         ["echo", server, client] => echo::serve(Some((Path::new(server), Path::new(client)))),
+        ["overload"] => overload::overload(Duration::from_secs(OVERLOAD_SECONDS)),
+        ["overload", seconds] => overload::overload(Duration::from_secs(
+            seconds.parse().context("overload wants a number of seconds")?,
+        )),
         ["soak"] => soak::soak(SOAK_COMMANDS),
         ["soak", commands] => soak::soak(commands.parse().context("soak wants a number of commands")?),
         ["help" | "--help" | "-h"] => {

@@ -24,6 +24,8 @@ pub struct Ongoing<'a> {
     is_sent_again: bool,
     /// When the request's own time is over.
     deadline: Option<Instant>,
+    /// When the server was heard last.
+    heard: Instant,
     /// Since when no server has said anything on a connection.
     lost: Option<Instant>,
     /// How long the next pause is.
@@ -118,6 +120,7 @@ impl<'a> Ongoing<'a> {
             began,
             is_sent_again: false,
             deadline,
+            heard: began,
             lost: None,
             pause: FIRST_PAUSE,
             job,
@@ -158,6 +161,10 @@ impl<'a> Ongoing<'a> {
     pub fn cancel(&mut self) {
         let wanted = Instant::now();
         self.cancellation.get_or_insert(Cancellation { id: None, step: Step::Wanted, wanted });
+        // At once, for whoever cancels may not come to ask what happens next.
+        if matches!(self.state, State::Sent) {
+            self.send_cancellation();
+        }
     }
 
     fn send(&mut self) {
@@ -214,7 +221,7 @@ impl<'a> Ongoing<'a> {
     }
 
     fn take(&mut self, received: Received) {
-        (self.lost, self.pause) = (None, FIRST_PAUSE);
+        (self.heard, self.lost, self.pause) = (Instant::now(), None, FIRST_PAUSE);
         if let (Some(event), Some(bytes)) = (Event::decode(&received.body), &received.attachment) {
             if event.id.as_deref() == self.id().map(RequestId::as_str) {
                 self.learn_name(&event.job);
@@ -254,7 +261,7 @@ impl<'a> Ongoing<'a> {
             return;
         }
         if self.wants_stream()
-            && let Some(output) = output(&reply.verdict)
+            && let Some(output) = reply.verdict.output()
         {
             self.tell_rest(output);
         }
@@ -388,7 +395,7 @@ impl<'a> Ongoing<'a> {
     fn patience_ends(&self) -> Instant {
         let longest = self.request_ends();
         match &self.cancellation {
-            Some(cancellation) => longest.min(with_margin(cancellation.wanted)),
+            Some(cancellation) => longest.min(with_margin(cancellation.wanted.max(self.heard))),
             None => longest,
         }
     }
@@ -421,15 +428,6 @@ fn after(pause: Duration) -> Instant {
 
 fn not_found(error: &ConnectError) -> NoAnswer {
     NoAnswer::NotFoundAgain { reason: error.to_string() }
-}
-
-fn output<'v>(verdict: &'v Verdict<'_>) -> Option<&'v Output<'v>> {
-    match verdict {
-        Verdict::Finished { output, .. } => Some(output),
-        Verdict::Failed(failure) => failure.output.as_ref(),
-        Verdict::Running { output } => output.as_ref(),
-        Verdict::Value { .. } | Verdict::Column { .. } => None,
-    }
 }
 
 /// Up to half longer, so that clients which lost their server together do not come back together.

@@ -63,6 +63,9 @@ pub(crate) struct Entry {
     pub(crate) network: Network,
     pub(crate) exec: Exec,
     pub(crate) processes: Processes,
+    /// What it may use up as a whole, where there are control groups.
+    pub(crate) memory: u64,
+    pub(crate) process_count: u32,
     /// What the limit of processes of its namespace is set to.
     pub(crate) process_limit: Vec<u8>,
     pub(crate) cpu_time: Duration,
@@ -144,6 +147,8 @@ impl Entry {
             network: confinement.network,
             exec: confinement.exec,
             processes: confinement.processes,
+            memory: confinement.limits.address_space,
+            process_count: confinement.limits.processes,
             process_limit: highest_process_number(confinement.limits.processes),
             cpu_time: confinement.limits.cpu_time,
             becoming: Becoming::new(confinement, machine.privilege),

@@ -33,6 +33,7 @@ mod launcher;
 
 mod book;
 mod filesystem;
+mod groups;
 mod identity;
 mod machine;
 mod namespaces;
@@ -47,6 +48,8 @@ pub use handle::{Launcher, LauncherError, StartedKeeper};
 pub use keeper::{examine, keep};
 pub use machine::{Feature, Machine, Privilege};
 pub use memory::return_free_memory;
+#[cfg(feature = "fuzz")]
+pub use message::check_every_reading;
 pub use outcome::{End, Outcome, Usage};
 pub use plan::Plan;
 pub use rule::{Check, Input, Rule};

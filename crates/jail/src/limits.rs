@@ -23,6 +23,9 @@ pub const NO_CORE: u64 = 1;
 /// The longest file that a command can write, where its rule does not say.
 pub const FILE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// What the init of a jail may take beside its command's memory, where both are in one control group.
+pub const INIT_MEMORY_BYTES: u64 = 16 * 1024 * 1024;
+
 /// What a command may write to stdout and stderr together before it is ended, where its rule does not say.
 pub const OUTPUT_BYTES: u64 = 64 * 1024 * 1024;
 

@@ -213,6 +213,7 @@ impl FromJail {
                     End::Signal(signal) => (b's', *signal),
                     End::TimedOut => (b't', 0),
                     End::Cancelled => (b'c', 0),
+                    End::OutOfMemory => (b'm', 0),
                     End::CpuLimit => (b'p', 0),
                     End::OutputLimit => (b'o', 0),
                 };
@@ -256,6 +257,7 @@ fn ended(bytes: &[u8]) -> Result<FromJail, Malformed> {
         (b's', signal) => End::Signal(signal),
         (b't', 0) => End::TimedOut,
         (b'c', 0) => End::Cancelled,
+        (b'm', 0) => End::OutOfMemory,
         (b'p', 0) => End::CpuLimit,
         (b'o', 0) => End::OutputLimit,
         _ => return Err(Malformed),
@@ -293,9 +295,51 @@ fn take_text(rest: &mut &[u8]) -> Result<String, Malformed> {
     String::from_utf8(text.to_vec()).map_err(|_| Malformed)
 }
 
+/// Reads any bytes as each of the messages: what is read has one spelling, and texts are read again as they were.
+///
+/// # Panics
+/// That does not hold.
+#[cfg(any(test, feature = "fuzz"))]
+pub fn check_every_reading(bytes: &[u8]) {
+    let same = |written: &[u8]| assert_eq!(written, bytes);
+    if let Ok(order) = Order::decode(bytes) {
+        same(&order.encode().unwrap_or_default());
+    }
+    if let Ok(word) = ToKeeper::decode(bytes) {
+        same(word.encode());
+    }
+    if let Ok(word) = ToJail::decode(bytes) {
+        same(word.encode());
+    }
+    match FromKeeper::decode(bytes) {
+        Ok(FromKeeper::Failed(reason)) => check_text(&reason, bytes),
+        Ok(message) => same(&message.encode()),
+        Err(Malformed) => {}
+    }
+    match FromLauncher::decode(bytes) {
+        Ok(FromLauncher::Failed(reason)) => check_text(&reason, bytes),
+        Ok(message) => same(&message.encode()),
+        Err(Malformed) => {}
+    }
+    match FromJail::decode(bytes) {
+        Ok(FromJail::Missing(reason) | FromJail::Refused(reason)) => check_text(&reason, bytes),
+        Ok(message) => same(&message.encode()),
+        Err(Malformed) => {}
+    }
+}
+
+/// A text behind a kind; what is not UTF-8 is replaced.
+#[cfg(any(test, feature = "fuzz"))]
+fn check_text(text: &str, bytes: &[u8]) {
+    let (kind, rest) = bytes.split_first().unwrap_or((&0, &[]));
+    assert_eq!(text, String::from_utf8_lossy(rest));
+    let written = with_text(*kind, text);
+    assert!(written.len() <= MAX_ANSWER_BYTES && written.starts_with(&[*kind]));
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{FromJail, FromKeeper, FromLauncher, Order, ToJail, ToKeeper};
+    use super::{FromJail, Order};
     use crate::child::Step;
     use crate::limits::{MAX_ARGUMENTS, MAX_MESSAGE_BYTES, MAX_SECRETS};
     use crate::outcome::{End, Usage};
@@ -319,8 +363,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = (Order::decode(&bytes), FromJail::decode(&bytes), FromLauncher::decode(&bytes));
-            let _ = (FromKeeper::decode(&bytes), ToKeeper::decode(&bytes), ToJail::decode(&bytes));
+            super::check_every_reading(&bytes);
         }
     }
 
@@ -346,7 +389,7 @@ mod tests {
     fn every_end_comes_back_as_it_was() {
         let usage = Usage { cpu_time: Duration::from_micros(7), peak_memory_bytes: 8, output_bytes: 0 };
         let ends = [End::Exit(-1), End::Signal(9), End::TimedOut, End::Cancelled, End::CpuLimit];
-        for end in ends.into_iter().chain([End::OutputLimit]) {
+        for end in ends.into_iter().chain([End::OutOfMemory, End::OutputLimit]) {
             let message = FromJail::Ended(end, usage);
             assert_eq!(FromJail::decode(&message.encode()), Ok(message));
         }

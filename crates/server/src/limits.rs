@@ -63,6 +63,9 @@ pub const QUIET_TIME: Duration = Duration::from_millis(100);
 /// At the end of the server: requests that come later than this are not answered any more.
 pub const LAST_CALL: Duration = Duration::from_secs(2);
 
+/// How often a launcher is tried to be started again where the machine does not let it.
+pub const LAUNCHER_INTERVAL: Duration = Duration::from_secs(5);
+
 /// How often memory that is not used any more goes back to the system.
 pub const MEMORY_INTERVAL: Duration = Duration::from_secs(5);
 

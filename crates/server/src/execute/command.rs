@@ -133,6 +133,10 @@ async fn live(
             let Refusal { failure, reason } = cancelled(job);
             return Err(Refusal { failure: Box::new(Failure { output: Some(output), ..*failure }), reason });
         }
+        jail::End::OutOfMemory => (
+            ErrorCode::OutOfMemory,
+            "the command used up the memory that it may take and was ended".to_owned(),
+        ),
         jail::End::CpuLimit => (
             ErrorCode::CpuLimit,
             "the command used up the processor's time that it may take and was ended".to_owned(),
