@@ -30,3 +30,4 @@ mod policy;
 mod protocol;
 mod run;
 mod sealing;
+mod secrets;
