@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench bench-calc bench-history soak soak-jail fuzz fmt clean \
+.PHONY: help demo test bench bench-calc bench-history bench-jail soak soak-jail fuzz fmt clean \
 	format dependencies lint docs rust-tests client-tests
 
 # rustup's programs, also in a shell that was open before they were installed.
@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 FUZZ_SECONDS ?= 60
 SOAK_COMMANDS ?= 100000
 HISTORY_MIB ?= 1024
-FUZZ_TARGETS := request reply expression differential columns
+FUZZ_TARGETS := request reply expression differential columns message
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -40,6 +40,11 @@ bench-history: ## Measure `bidden history` on a log of HISTORY_MIB (1,024) besid
 	@setup/prepare bench
 	cargo build --release --locked --bin bidden --bin bench
 	$(TARGET)/release/bench history $(HISTORY_MIB)
+
+bench-jail: ## Measure what the parts of a jailed command cost
+	@setup/prepare bench
+	cargo build --release --locked --bin bidden --bin bench
+	$(TARGET)/release/bench parts
 
 soak: ## Kill a server BIDDEN_KILLS (500) times under load, BIDDEN_SECONDS (600) at most, and see that nothing is lost
 	BIDDEN_KILLS=$${BIDDEN_KILLS:-500} BIDDEN_SECONDS=$${BIDDEN_SECONDS:-600} \
@@ -88,4 +93,4 @@ rust-tests:
 
 client-tests:
 	cargo build --locked --bin bidden
-	BIDDEN_BIN=$(TARGET)/debug/bidden .venv/bin/python -m unittest --verbose tests/old_clients.py tests/curve_clients.py
+	BIDDEN_BIN=$(TARGET)/debug/bidden .venv/bin/python -m unittest --verbose tests/old_clients.py tests/streaming_clients.py tests/curve_clients.py

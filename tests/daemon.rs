@@ -19,8 +19,8 @@ pub(crate) struct Daemon {
     /// Of its only listener, or its first.
     pub(crate) endpoint: String,
     pub(crate) endpoints: Vec<String>,
-    said: Arc<Mutex<String>>,
     directory: TempDir,
+    stderr: Arc<Mutex<Vec<String>>>,
 }
 
 impl Daemon {
@@ -45,6 +45,16 @@ impl Daemon {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -n {limit}; exec {BIDDEN} \"$@\""), "sh"]);
         Self::spawn(command, tempfile::tempdir().expect("a directory"), &["--listen", "tcp://127.0.0.1:*"])
+    }
+
+    /// Its processes begin in this control group.
+    pub(crate) fn in_group(group: &Path, directory: TempDir, text: &str) -> Self {
+        let path = directory.path().join("bidden.toml");
+        std::fs::write(&path, format!("{PLAIN_LISTENER}{text}")).expect("written");
+        let procs = group.join("cgroup.procs");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("echo $$ > {} && exec {BIDDEN} \"$@\"", procs.display()), "sh"]);
+        Self::spawn(command, directory, &["--config", path.to_str().expect("UTF-8")])
     }
 
     fn with_arguments(directory: TempDir, arguments: &[&str]) -> Self {
@@ -72,17 +82,13 @@ impl Daemon {
                 None => panic!("it does not serve: {line}"),
             }
         }
+        let stderr = Arc::new(Mutex::new(Vec::new()));
         // What comes later is read so that the server never waits for it.
-        let said = Arc::new(Mutex::new(String::new()));
-        let heard = Arc::clone(&said);
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let mut heard = heard.lock().expect("whole");
-                heard.push_str(&line);
-                heard.push('\n');
-            }
+        std::thread::spawn({
+            let stderr = Arc::clone(&stderr);
+            move || lines.for_each(|line| stderr.lock().expect("no panic").push(line.expect("text")))
         });
-        Self { child, endpoint: endpoints[0].clone(), endpoints, said, directory }
+        Self { child, endpoint: endpoints[0].clone(), endpoints, directory, stderr }
     }
 
     /// Kills the server and starts another on what it leaves behind.
@@ -103,9 +109,12 @@ impl Daemon {
         Self::with_arguments(directory, &["--config", path.to_str().expect("UTF-8")])
     }
 
-    /// What it has said on stderr since it serves.
-    pub(crate) fn said(&self) -> String {
-        self.said.lock().expect("whole").clone()
+    /// The same, and where it was, so that its clients find it again.
+    pub(crate) fn killed_and_started_again_in_its_place(self) -> Self {
+        let endpoint = self.endpoint.clone();
+        let directory = self.kill();
+        let path = directory.path().join("bidden.toml");
+        Self::with_arguments(directory, &["--config", path.to_str().expect("UTF-8"), "--listen", &endpoint])
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -119,6 +128,11 @@ impl Daemon {
     /// The file of a server that was started with [`Self::configured`].
     pub(crate) fn configuration(&self) -> PathBuf {
         self.directory.path().join("bidden.toml")
+    }
+
+    /// What it has said on its standard error since it serves.
+    pub(crate) fn stderr(&self) -> Vec<String> {
+        self.stderr.lock().expect("no panic").clone()
     }
 
     pub(crate) fn log(&self) -> PathBuf {

@@ -55,7 +55,14 @@ fn the_examples_print_what_the_documents_show() {
     // The example stands where its document says, as `bidden.toml` in the directory that the shell is in.
     let here = daemon.log().with_file_name("bidden.toml");
     std::fs::copy(root().join("examples/bidden.toml"), here).expect("copied");
-    for document in ["README.md", "docs/protocol.md", "docs/audit-log.md", "docs/policy.md", "docs/jail.md"] {
+    for document in [
+        "README.md",
+        "docs/protocol.md",
+        "docs/audit-log.md",
+        "docs/policy.md",
+        "docs/jail.md",
+        "docs/operating.md",
+    ] {
         for block in blocks(&read(document), "console") {
             for example in block.split("$ ").skip(1) {
                 let (command, expected) = example.split_once('\n').expect("a command and its output");
@@ -93,7 +100,7 @@ fn the_chain_can_be_checked_as_the_document_says() {
 fn every_limit_is_documented() {
     let documented = read("docs/limits.md");
     let mut limits = 0;
-    for name in ["wire", "calc", "server", "transport", "jail"] {
+    for name in ["wire", "calc", "server", "transport", "jail", "client"] {
         for line in read(&format!("crates/{name}/src/limits.rs")).lines() {
             if let Some(rest) = line.strip_prefix("pub const ") {
                 let constant = rest.split(':').next().expect("a name");

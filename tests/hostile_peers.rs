@@ -373,6 +373,44 @@ async fn connections_that_come_and_go_leave_nothing_behind() {
 }
 
 #[tokio::test]
+async fn peers_that_ask_for_streams_and_read_nothing_cost_their_share_and_keep_nobody_waiting() {
+    const PEERS: usize = 12;
+    /// What is not read of a stream, what is kept of its job, and as much again for what lies between.
+    const SHARE_KIB: u64 = 4 * 1024;
+    let policy = "[commands.endless]\nprogram = '/bin/sh'\nlauncher = true\narguments = ['-c', 'while :; do echo 0123456789abcdef; done']\ntimeout = '5s'\n";
+    let served = Served { daemon: Daemon::configured(policy), security: Security::Plain };
+    served.is_well().await;
+    let before = served.resident_kib();
+    let request = br#"{"command_type":"os","command_name":"endless","stream":true}"#;
+    let mut peers: Vec<_> = (0..PEERS).map(|_| RawPeer::dealer(&served.daemon.endpoint)).collect();
+    for peer in &mut peers {
+        peer.send(request);
+    }
+    let count = |event: &str| {
+        let records = crate::daemon::records(&served.daemon.log());
+        records.iter().filter(|record| record["event"] == event).count()
+    };
+    while count("started") < PEERS {
+        // To start so many takes what the processors give.
+        served.serve().await;
+    }
+    let mut most = 0;
+    for _ in 0..50 {
+        served.is_well().await;
+        most = most.max(served.resident_kib());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let share = most.saturating_sub(before) / PEERS as u64;
+    assert!(share < SHARE_KIB, "{share} KiB for each");
+    // Nothing of a stream waits for a peer that is gone.
+    drop(peers);
+    while count("ended") < PEERS {
+        served.is_well().await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_server_out_of_descriptors_serves_whom_it_has_and_recovers() {
     both(|served| async move {
         let connected =

@@ -260,18 +260,39 @@ fn when_the_launcher_dies_the_server_says_so_and_has_another() {
         let next = ask(&connection, &request("0").to_string()).await;
         assert_eq!(next["exit_code"], 0, "{next:#}");
         assert_ne!(only_child(keeper, &word), launcher);
-        // Without the keeper there is no other, and computations go on.
-        rustix::process::kill_process(pid(keeper), Signal::KILL).expect("alive");
-        served.wait_for_record(|record| record["event"] == "launcher_missing").await;
-        let refused = ask(&connection, &request("0").to_string()).await;
-        assert_eq!(refused["code"], "internal", "{refused:#}");
-        let computed = ask(&connection, r#"{"command_type":"compute","expression":"6*7"}"#).await;
-        assert_eq!(computed["result"], 42);
         let records = served.stop().await;
         let events: Vec<_> = records.iter().filter_map(|record| record["event"].as_str()).collect();
         let told: Vec<_> = events.iter().filter(|event| event.starts_with("launcher")).collect();
-        assert_eq!(told, [&"launcher_died", &"launcher_started", &"launcher_died", &"launcher_missing"]);
+        assert_eq!(told, [&"launcher_died", &"launcher_started"]);
     });
+}
+
+#[test]
+fn without_the_keeper_the_server_ends_in_order_so_that_it_is_started_anew() {
+    let mark = format!("9{:05}", std::process::id() % 100_000);
+    let policy = "[commands.sleep]\nprogram = \"/bin/sleep\"\ntimeout = \"20s\"\noperands = [{ name = \"seconds\", type = \"integer\", min = 0, max = 1000000 }]\n";
+    let mut daemon = Daemon::configured(policy);
+    let request = daemon.configuration().with_file_name("request.json");
+    let sleep = json!({"command_type": "os", "command_name": "sleep", "parameters": [mark]});
+    std::fs::write(&request, sleep.to_string()).expect("written");
+    let client = std::process::Command::new(crate::daemon::BIDDEN)
+        .args(["send", "--to", &daemon.endpoint])
+        .arg(&request)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("bidden starts");
+    daemon.wait_for_start_of_command();
+    let keeper = only_child(daemon.process(), &daemon.configuration().to_string_lossy());
+    rustix::process::kill_process(pid(keeper), Signal::KILL).expect("alive");
+    assert_eq!(daemon.wait().code(), Some(125), "so that a service manager starts it anew");
+    let answered = client.wait_with_output().expect("ended").stdout;
+    let reply: Value = serde_json::from_slice(&answered).expect("JSON");
+    assert_eq!(reply["code"], "internal", "what ran is answered: {reply:#}");
+    wait_until_gone(&mark);
+    let records = crate::daemon::records(&daemon.log());
+    let events: Vec<_> = records.iter().filter_map(|record| record["event"].as_str()).collect();
+    assert!(events.contains(&"launcher_died") && events.contains(&"keeper_died"), "{events:?}");
+    assert_eq!(events.last(), Some(&"server_stopped"));
 }
 
 fn pid(number: u32) -> Pid {
@@ -307,6 +328,8 @@ fn with_the_server_everything_ends() {
     }
     daemon.signal(Signal::KILL);
     daemon.wait();
+    // It would look for its server again.
+    client.kill().expect("killed");
     client.wait().expect("ended");
     wait_until_gone(&mark);
     let configuration = daemon.configuration().to_string_lossy().into_owned();

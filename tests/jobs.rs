@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use server::limits::COMMANDS_BY_USER;
-use transport::{Connection, Security};
+use transport::{Connection, KeyPair, Security};
 use wire::{Event, EventKind, Stream};
 
 use crate::daemon::{Daemon, records};
 use crate::jailed::{Workshop, processes_marked, shell, wait_until_gone};
+use crate::keyed::Keyed;
 use crate::served::{Served, ask, receive, with_configuration, with_policy, with_server};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -105,10 +106,10 @@ fn a_slow_reader_slows_its_own_command_and_nobody_else() {
             tokio::time::timeout(PATIENCE, slow.receive()).await.expect("in time").expect("connected");
         assert!(Event::decode(&received.body).is_some_and(|event| event.kind == EventKind::Started));
         let (events, quick) = stream(&other, request).await;
-        assert_eq!(quick["code"], "timed_out");
+        assert!(["timed_out", "output_limit"].contains(&quick["code"].as_str().expect("a code")), "{quick}");
         let written = quick["streamed"]["stdout"].as_u64().expect("a number");
         assert_eq!(printed(&events, Stream::Stdout).len() as u64, written);
-        assert_eq!(quick["usage"]["output_bytes"], written, "all that was written was sent");
+        assert_eq!(quick["usage"]["output_bytes"], written, "all that was read of the command was sent");
         // What the slow one has not read until now was not written either.
         let mut unread = 0;
         let reply = loop {
@@ -314,6 +315,67 @@ fn a_lock_and_a_users_share_are_told_at_once() {
         let value = ask(&connection, r#"{"command_type":"compute","expression":"1"}"#).await;
         assert_eq!(value["result"], 1, "computations do not wait for commands");
         end(served).await;
+    });
+}
+
+#[tokio::test]
+async fn a_job_is_its_users_own_unless_a_right_says_otherwise() {
+    let (bob, watcher, warden) = (KeyPair::generate(), KeyPair::generate(), KeyPair::generate());
+    let user = |name: &str, key: &KeyPair, roles: &str| {
+        format!("[users.{name}]\npublic_key = '{}'\nroles = [{roles}]\n", key.public())
+    };
+    let users = [
+        "[roles.watches]\nrights = ['jobs']\n[roles.ends]\nrights = ['cancel']\n".to_owned(),
+        user("bob", &bob, "'all'"),
+        user("watcher", &watcher, "'watches'"),
+        user("warden", &warden, "'ends'"),
+    ];
+    let keyed = Keyed::with_users(&users.concat());
+    let ann = keyed.connect().await;
+    let bob = keyed.try_connect(&bob).await.expect("connected");
+    let watcher = keyed.try_connect(&watcher).await.expect("connected");
+    let warden = keyed.try_connect(&warden).await.expect("connected");
+    let order = sleep("60", &json!({"id": "same", "detach": true}));
+    let of_ann = ask(&ann, &order).await["job"].clone();
+    let of_bob = ask(&bob, &order).await["job"].clone();
+    assert_ne!(of_ann, of_bob, "an id is its user's own");
+    let about =
+        |command_type: &str, job: &Value| json!({"command_type": command_type, "job": job}).to_string();
+    for command_type in ["status", "result", "cancel"] {
+        let (missing, of_another) = (
+            ask(&bob, &about(command_type, &json!("1-1"))).await,
+            ask(&bob, &about(command_type, &of_ann)).await,
+        );
+        assert_eq!((&missing["code"], &missing["message"]), (&json!("not_found"), &of_another["message"]));
+        assert_eq!(of_another["code"], "not_found", "another's job looks like none");
+    }
+    let seen = |reply: &Value| reply["result"].as_array().map(Vec::len);
+    let jobs = r#"{"command_type":"jobs"}"#;
+    assert_eq!((seen(&ask(&bob, jobs).await), seen(&ask(&watcher, jobs).await)), (Some(1), Some(2)));
+    assert_eq!(seen(&ask(&warden, jobs).await), Some(0), "to end is not to see");
+    assert_eq!(ask(&watcher, &about("cancel", &of_ann)).await["code"], "not_found", "to see is not to end");
+    assert_eq!(ask(&warden, &about("cancel", &of_ann)).await["result"]["code"], "cancelled");
+    assert_eq!(ask(&bob, &about("cancel", &of_bob)).await["result"]["code"], "cancelled");
+}
+
+#[test]
+fn who_asks_too_often_is_told_when_to_come_again() {
+    with_configuration("[limits]\nrequests_per_second = 5\n", |served| async move {
+        let connection = served.connect().await;
+        let one = r#"{"command_type":"compute","expression":"1"}"#;
+        let mut busy = Value::Null;
+        for _ in 0..20 {
+            let reply = ask(&connection, one).await;
+            if reply["code"] == "busy" {
+                busy = reply;
+                break;
+            }
+        }
+        let wait = busy["retry_after_ms"].as_u64().expect("a time");
+        assert!((1..=200).contains(&wait), "{busy}");
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        assert_eq!(ask(&connection, one).await["result"], 1);
+        served.stop().await;
     });
 }
 

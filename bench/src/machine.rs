@@ -36,6 +36,15 @@ impl Python {
     }
 }
 
+impl Python {
+    /// The program itself, without links and search path.
+    pub(crate) fn resolved(&self) -> Option<PathBuf> {
+        let output =
+            Command::new(&self.program).args(["-c", "import sys; print(sys.executable)"]).output().ok()?;
+        PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()).canonicalize().ok()
+    }
+}
+
 /// One sentence for each fact, in Markdown.
 pub(crate) fn describe(python: Option<&Python>) -> String {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);

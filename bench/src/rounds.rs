@@ -15,6 +15,7 @@ use crate::load::{self, Question};
 use crate::machine::Python;
 use crate::processes;
 use crate::servers::{self, Server, Start};
+use crate::streams;
 use crate::table::{Metric, Results, Subject};
 
 const FEW: usize = 64;
@@ -44,6 +45,7 @@ pub(crate) fn run(plan: Plan, python: Option<&Python>, interrupted: &AtomicBool)
         round.computations(python, &logs)?;
         round.encrypted_computations(&logs)?;
         round.commands(python, &logs)?;
+        round.streams(python, &logs)?;
         round.logging(&logs)?;
     }
     Ok(results)
@@ -168,6 +170,34 @@ impl Round<'_> {
             let load = || load::round_trips(server.address, None, &question, self.time);
             let times = self.measured(*subject, load)?;
             self.results.add(Metric::LoggingOsRoundTripP50, *subject, times.percentile_us(50));
+        }
+        Ok(())
+    }
+
+    /// Output while it comes, and computations beside it.
+    fn streams(&mut self, python: Option<&Python>, logs: &Logs) -> Result<()> {
+        let log = logs.of("bidden_streams");
+        let policy = streams::write_policy(&log, python)?;
+        let subject = Subject::BiddenWithStreams;
+        let servers = self.running([(subject, servers::spawn_bidden(&log, Some(&policy))?)]);
+        let Some((_, server)) = servers.first() else { return Ok(()) };
+        let rate = self.measured(subject, || streams::through_server(server.address))?;
+        self.results.add(Metric::StreamedBytes, subject, rate);
+        let rate = self.measured(Subject::Pipe, streams::through_pipe)?;
+        self.results.add(Metric::StreamedBytes, Subject::Pipe, rate);
+        if python.is_none() {
+            self.results.skip(Subject::BiddenAlone, "no Python");
+            return Ok(());
+        }
+        let question = Question::computation();
+        let alone = self.measured(Subject::BiddenAlone, || {
+            load::round_trips(server.address, None, &question, self.time)
+        })?;
+        let beside =
+            self.measured(subject, || streams::round_trips_beside_streams(server.address, self.time))?;
+        for (subject, times) in [(Subject::BiddenAlone, alone), (subject, beside)] {
+            self.results.add(Metric::BesideStreamsP50, subject, times.percentile_us(50));
+            self.results.add(Metric::BesideStreamsP99, subject, times.percentile_us(99));
         }
         Ok(())
     }

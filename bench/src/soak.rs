@@ -101,7 +101,7 @@ fn children(process: u32) -> Result<Vec<u32>> {
     text.split_whitespace().map(|number| Ok(number.parse()?)).collect()
 }
 
-fn resident_kib(process: u32) -> Result<u64> {
+pub(crate) fn resident_kib(process: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     Ok(line.trim_end_matches("kB").trim().parse()?)

@@ -14,6 +14,9 @@ pub(crate) enum Subject {
     BiddenWithTrue,
     PosixSpawn,
     Popen,
+    BiddenWithStreams,
+    BiddenAlone,
+    Pipe,
     LoggedInMemory,
     LoggedOnDisk,
     Sealed,
@@ -30,6 +33,9 @@ impl Subject {
             Self::BiddenWithTrue => "bidden with `true`",
             Self::PosixSpawn => "posix_spawn + wait",
             Self::Popen => "os.popen",
+            Self::BiddenWithStreams => "bidden with streams",
+            Self::BiddenAlone => "bidden without streams",
+            Self::Pipe => "bare pipe",
             Self::LoggedInMemory => "bidden, log in memory",
             Self::LoggedOnDisk => "bidden, log on the disk",
             Self::Sealed => "bidden, log sealed",
@@ -47,6 +53,9 @@ pub(crate) enum Metric {
     Clients64,
     OsRoundTripP50,
     OsInFlight64,
+    StreamedBytes,
+    BesideStreamsP50,
+    BesideStreamsP99,
     LoggingInFlight64,
     LoggingOsRoundTripP50,
 }
@@ -55,6 +64,7 @@ pub(crate) enum Metric {
 enum Unit {
     Microseconds,
     PerSecond,
+    MebibytesPerSecond,
 }
 
 /// The spread from which on a run is called noisy.
@@ -68,7 +78,7 @@ struct Row {
     bidden: Subject,
 }
 
-const ROWS: [Row; 14] = [
+const ROWS: [Row; 17] = [
     network("round trip, one REQ client, p50", Unit::Microseconds, Metric::RoundTripP50),
     network("round trip, one REQ client, p99", Unit::Microseconds, Metric::RoundTripP99),
     network("one DEALER, 64 in flight", Unit::PerSecond, Metric::InFlight64),
@@ -79,6 +89,19 @@ const ROWS: [Row; 14] = [
     os("`/bin/true`, round trip, p50", Unit::Microseconds, Metric::OsRoundTripP50, Subject::PosixSpawn),
     os("`/bin/true`, round trip, p50", Unit::Microseconds, Metric::OsRoundTripP50, Subject::Popen),
     os("`/bin/true`, 64 in flight", Unit::PerSecond, Metric::OsInFlight64, Subject::PosixSpawn),
+    streams("one stream, as fast as it can", Unit::MebibytesPerSecond, Metric::StreamedBytes, Subject::Pipe),
+    streams(
+        "computation beside 64 streams, p50",
+        Unit::Microseconds,
+        Metric::BesideStreamsP50,
+        Subject::BiddenAlone,
+    ),
+    streams(
+        "computation beside 64 streams, p99",
+        Unit::Microseconds,
+        Metric::BesideStreamsP99,
+        Subject::BiddenAlone,
+    ),
     on_disk("log on the disk, one DEALER, 64 in flight", Unit::PerSecond, Metric::LoggingInFlight64),
     sealed("log sealed, one DEALER, 64 in flight", Unit::PerSecond, Metric::LoggingInFlight64),
     on_disk("its record on the disk, `/bin/true`, p50", Unit::Microseconds, Metric::LoggingOsRoundTripP50),
@@ -92,6 +115,10 @@ const fn on_disk(what: &'static str, unit: Unit, metric: Metric) -> Row {
 
 const fn sealed(what: &'static str, unit: Unit, metric: Metric) -> Row {
     Row { what, unit, metric, baseline: Subject::LoggedOnDisk, bidden: Subject::Sealed }
+}
+
+const fn streams(what: &'static str, unit: Unit, metric: Metric, baseline: Subject) -> Row {
+    Row { what, unit, metric, baseline, bidden: Subject::BiddenWithStreams }
 }
 
 const fn network(what: &'static str, unit: Unit, metric: Metric) -> Row {
@@ -137,7 +164,8 @@ impl Results {
 
     /// Whether the rounds differ so much that the run says little. The slowest hundredth always differs.
     pub(crate) fn is_noisy(&self) -> bool {
-        let steady = self.samples.iter().filter(|((metric, _), _)| *metric != Metric::RoundTripP99);
+        let tails = [Metric::RoundTripP99, Metric::BesideStreamsP99];
+        let steady = self.samples.iter().filter(|((metric, _), _)| !tails.contains(metric));
         steady.map(|(_, samples)| spread(samples)).any(|spread| spread > NOISY)
     }
 
@@ -150,6 +178,7 @@ impl Results {
             match row.unit {
                 Unit::Microseconds => "µs".to_owned(),
                 Unit::PerSecond => "1/s".to_owned(),
+                Unit::MebibytesPerSecond => "MiB/s".to_owned(),
             },
             self.cell(row, Subject::OldDesign),
             self.cell(row, row.baseline),
@@ -171,6 +200,7 @@ impl Results {
         let value = match row.unit {
             Unit::Microseconds if median < 1000.0 => format!("{median:.1}"),
             Unit::Microseconds | Unit::PerSecond => thousands(median),
+            Unit::MebibytesPerSecond => thousands(median / (1024.0 * 1024.0)),
         };
         format!("{value} ±{:.0}%", 100.0 * spread(samples))
     }

@@ -5,11 +5,13 @@
 mod columns;
 mod differential;
 mod expression;
+mod message;
 mod reply;
 mod request;
 
 pub use columns::columns;
 pub use differential::differential;
 pub use expression::expression;
+pub use message::message;
 pub use reply::reply;
 pub use request::request;

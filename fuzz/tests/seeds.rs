@@ -35,6 +35,11 @@ fn expressions() {
 }
 
 #[test]
+fn messages() {
+    check(fuzz::message, "message");
+}
+
+#[test]
 fn columns() {
     check(fuzz::columns, "columns");
 }

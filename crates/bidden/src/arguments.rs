@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use client::RequestId;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -26,10 +27,12 @@ Start here:
   bidden compute '(6 + 4) * 8'     compute an expression there
   bidden init DIR                  make keys and a configuration, for other machines
 
-Exit codes of run, compute, commands and send:
+Exit codes of run, result, jobs, cancel, compute, commands and send:
   the remote command's own; 128+n if signal n ended it; 124 out of time;
   126 refused; 1 the expression is wrong or has no value;
-  125 anything of bidden's own, such as no server"
+  130 or 143 if Ctrl-C or SIGTERM ended the command or the waiting;
+  125 anything else, with a message: no server, a command that was cancelled,
+  one whose end is unknown because the server died, a job that does not exist"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -42,10 +45,18 @@ pub(crate) enum Mode {
     Serve(Serve),
     /// Run a command that the server allows
     Run(Run),
+    /// List my jobs: the commands that run, and those that ended lately
+    Jobs(Jobs),
+    /// Show what a job has printed, and end as it did
+    Result(JobResult),
+    /// End a job, with all its processes
+    Cancel(Cancel),
     /// Compute an expression with Python's arithmetic
     Compute(Compute),
     /// List what the server lets me run, with the rules for arguments
     Commands(Commands),
+    /// Say how a server does, as a text file of metrics for Prometheus
+    Metrics(Metrics),
     /// Check, explain and test a configuration
     #[command(subcommand)]
     Policy(Policy),
@@ -180,6 +191,20 @@ pub(crate) struct Commands {
     pub(crate) json: bool,
 }
 
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The one who asks needs the right `metrics`.
+
+Example, for the textfile collector of node_exporter:
+  bidden metrics --to web1 > bidden.prom.new && mv bidden.prom.new /var/lib/node_exporter/bidden.prom")]
+pub(crate) struct Metrics {
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// Print the reply as JSON instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Where and how long, for every mode that asks a server.
 #[derive(Args, Debug)]
 pub(crate) struct Server {
@@ -196,12 +221,22 @@ pub(crate) struct Server {
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-What the command prints to stdout and stderr comes out at the same places here,
-and its exit code is this program's. Options of bidden stand before the command.
+What the command prints to stdout and stderr comes out at the same places here, as it is
+printed, and its exit code is this program's. Options of bidden stand before the command.
+
+Ctrl-C ends the command and waits for its end; a second Ctrl-C leaves at once. So does
+SIGTERM. A server that was lost is looked for again until the time is over, or for a
+minute; the command does not run twice by that.
+
+Exit codes: the command's own; 128+n if signal n ended it; 130 after Ctrl-C, 143 after
+SIGTERM; 124 out of time; 126 refused; 125 anything else, with a message, such as
+\"ended because the server is stopping\" (cancelled) or \"whether it came to its end is
+unknown\" (unknown_outcome). --json has the code as a word.
 
 Examples:
   bidden run ping 127.0.0.1
   bidden run --timeout 3 ping -c 10 example.org
+  bidden run --detach ping -c 20 127.0.0.1
   bidden run --json uptime")]
 pub(crate) struct Run {
     #[command(flatten)]
@@ -209,12 +244,78 @@ pub(crate) struct Run {
     /// Send what stands on my standard input as the command's; its rule must permit it
     #[arg(long)]
     pub(crate) stdin: bool,
-    /// Print the reply as JSON instead
+    /// Print the reply as JSON instead, when the command has ended
     #[arg(long)]
     pub(crate) json: bool,
+    /// Do not wait for the command: print the name of its job, for `bidden result`
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// A name for this request, 1 to 64 of A-Z a-z 0-9 . _ -; with the same one the command does not run twice
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub(crate) id: Option<RequestId>,
     /// The command's name in the server's policy, and its parameters
     #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_names = ["COMMAND", "PARAMETER"])]
     pub(crate) words: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+ASKED is in UTC. STATE is waiting, running, or how the job ended: its exit code, its
+signal, or the error code of docs/protocol.md.
+
+Examples:
+  bidden jobs
+  bidden jobs --json --to web1")]
+pub(crate) struct Jobs {
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// Print the reply as JSON instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Without --follow it shows what there is now. With it Ctrl-C leaves, and the job goes on;
+`bidden cancel` ends it.
+
+Exit codes: what `bidden run` would have ended with; 125 also while the job runs, and if
+there is no such job (any more).
+
+Examples:
+  bidden result 19a0c3f2b1e-2
+  bidden result 19a0c3f2b1e-2 --follow")]
+pub(crate) struct JobResult {
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// Show also what is still to come, and wait for the end
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Print the reply as JSON instead
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The job, as `bidden jobs` or `bidden run --detach` names it
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Waits until nothing of the job is left, and prints how it ended; one that had ended
+already stays as it was. The exit code is 0 then, 125 if there is no such job, and 126 if
+you may not end it.
+
+Examples:
+  bidden cancel 19a0c3f2b1e-2")]
+pub(crate) struct Cancel {
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// Print the reply as JSON instead
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The job, as `bidden jobs` or `bidden run --detach` names it
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
 }
 
 #[derive(Args, Debug)]
@@ -468,6 +569,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
         return Err(format!("must be above 0 and at most {}", client::MAX_TIMEOUT.as_secs()));
     }
     Ok(duration)
+}
+
+fn id(text: &str) -> Result<RequestId, String> {
+    RequestId::parse(text).ok_or_else(|| "must be 1 to 64 characters of A-Z a-z 0-9 . _ -".to_owned())
 }
 
 /// A moment: so long ago, or a date or time.

@@ -7,7 +7,7 @@ use client::{Action, Verdict};
 use serde_json::Value;
 
 use crate::arguments::Commands;
-use crate::ask::{explanation, print_raw, request};
+use crate::ask::{another_answer, explanation, print_raw, request};
 use crate::exit::Exit;
 use crate::terminal::{complain, print};
 
@@ -27,9 +27,7 @@ pub(crate) async fn commands(arguments: Commands) -> anyhow::Result<Exit> {
             complain(&explanation(&failure));
             Ok(Exit::from_error(failure.code))
         }
-        Verdict::Running { .. } | Verdict::Column { .. } | Verdict::Finished { .. } => {
-            anyhow::bail!("the server answered another request")
-        }
+        Verdict::Running { .. } | Verdict::Column { .. } | Verdict::Finished { .. } => Err(another_answer()),
     }
 }
 

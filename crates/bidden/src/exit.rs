@@ -13,6 +13,8 @@ pub(crate) enum Exit {
     Remote(u8),
     /// 128 and the number of the signal that ended the remote command.
     Signal(u8),
+    /// 128 and the number of the signal that this program got, and that ended the remote command or the waiting.
+    Stopped(u8),
     /// 1: the expression is wrong or has no value.
     NoValue,
     /// 1: the policy is wrong, or does not do what its tests expect.
@@ -43,6 +45,8 @@ impl Exit {
             ErrorCode::InvalidExpression | ErrorCode::ComputationFailed => Self::NoValue,
             ErrorCode::TimedOut | ErrorCode::CpuLimit => Self::TimedOut,
             ErrorCode::Refused | ErrorCode::InvalidParameters => Self::Refused,
+            // As when the kernel ends a program for want of memory.
+            ErrorCode::OutOfMemory => Self::Signal(9),
             ErrorCode::InvalidRequest
             | ErrorCode::LimitExceeded
             | ErrorCode::Busy
@@ -63,7 +67,7 @@ impl From<Exit> for ExitCode {
         Self::from(match exit {
             Exit::Success => 0,
             Exit::Remote(code) => code,
-            Exit::Signal(signal) => signal.saturating_add(128),
+            Exit::Signal(signal) | Exit::Stopped(signal) => signal.saturating_add(128),
             Exit::NoValue | Exit::WrongPolicy | Exit::BrokenLog => 1,
             Exit::TimedOut => 124,
             Exit::Own => 125,

@@ -6,17 +6,23 @@ mod arguments;
 mod ask;
 mod columns;
 mod commands;
+mod compute;
 mod demo;
 mod doctor;
 mod exit;
+mod follow;
 mod history;
 mod hosts;
 mod init;
 mod invitation;
+mod jobs;
 mod keygen;
 mod launcher;
 mod log;
+mod metrics;
 mod policy;
+mod run;
+mod send;
 mod serve;
 mod terminal;
 
@@ -49,7 +55,15 @@ fn start(mode: Mode) -> Exit {
             .enable_all()
             .build()
             .context("cannot start the event loop")
-            .and_then(|runtime| tokio::task::LocalSet::new().block_on(&runtime, dispatch(mode))),
+            .and_then(|runtime| {
+                let may_leave = matches!(mode, Mode::Run(_) | Mode::Result(_));
+                let ended = tokio::task::LocalSet::new().block_on(&runtime, dispatch(mode));
+                if may_leave {
+                    // Whoever leaves at once does not wait for a reader who pauses.
+                    runtime.shutdown_background();
+                }
+                ended
+            }),
     };
     ended.unwrap_or_else(|error| {
         terminal::complain(&format!("{error:#}"));
@@ -63,11 +77,15 @@ fn start(mode: Mode) -> Exit {
 async fn dispatch(mode: Mode) -> anyhow::Result<Exit> {
     match mode {
         Mode::Serve(arguments) => serve::serve(arguments).await,
-        Mode::Run(arguments) => ask::run(arguments).await,
-        Mode::Compute(arguments) => ask::compute(arguments).await,
+        Mode::Run(arguments) => run::run(arguments).await,
+        Mode::Jobs(arguments) => jobs::jobs(arguments).await,
+        Mode::Result(arguments) => jobs::result(arguments).await,
+        Mode::Cancel(arguments) => jobs::cancel(arguments).await,
+        Mode::Compute(arguments) => compute::compute(arguments).await,
         Mode::Commands(arguments) => commands::commands(arguments).await,
+        Mode::Metrics(arguments) => metrics::metrics(arguments).await,
         Mode::Policy(arguments) => policy::policy(arguments),
-        Mode::Send(arguments) => ask::send(arguments).await,
+        Mode::Send(arguments) => send::send(arguments).await,
         Mode::History(arguments) => history::history(arguments).await,
         Mode::Log(arguments) => log::log(arguments),
         Mode::Init(arguments) => init::init(&arguments),

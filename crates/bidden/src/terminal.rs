@@ -38,6 +38,40 @@ pub(crate) fn is_watched() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Text of others that comes in pieces, made harmless for a terminal: a character that comes in two pieces is kept whole.
+#[derive(Default)]
+pub(crate) struct HarmlessPieces {
+    begun: Vec<u8>,
+}
+
+impl HarmlessPieces {
+    /// What can be shown when this piece has come.
+    pub(crate) fn next(&mut self, piece: &[u8]) -> String {
+        self.begun.extend_from_slice(piece);
+        let begun = self.begun.split_off(self.begun.len().saturating_sub(begun_character(&self.begun)));
+        let shown = harmless(&String::from_utf8_lossy(&self.begun));
+        self.begun = begun;
+        shown
+    }
+
+    /// What is left when no more pieces come.
+    pub(crate) fn rest(&mut self) -> String {
+        harmless(&String::from_utf8_lossy(&std::mem::take(&mut self.begun)))
+    }
+}
+
+/// How many bytes at the end could be the beginning of a character.
+fn begun_character(bytes: &[u8]) -> usize {
+    let is_begun = |length: &usize| {
+        let end = bytes.len().checked_sub(*length).and_then(|start| bytes.get(start..));
+        end.is_some_and(|end| {
+            std::str::from_utf8(end)
+                .is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+        })
+    };
+    (1..=3).find(is_begun).unwrap_or(0)
+}
+
 /// The text with every control and direction-changing character spelled out, except line ends and tabs.
 pub(crate) fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -57,7 +91,24 @@ pub(crate) fn harmless(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::harmless;
+    use super::{HarmlessPieces, harmless};
+
+    #[test]
+    fn a_character_that_comes_in_pieces_is_whole() {
+        let text = "Grüße 世界 🦀\u{1b}[m";
+        for size in 1..5 {
+            let mut pieces = HarmlessPieces::default();
+            let mut shown: String = text.as_bytes().chunks(size).map(|piece| pieces.next(piece)).collect();
+            shown.push_str(&pieces.rest());
+            assert_eq!(shown, r"Grüße 世界 🦀\u{1b}[m", "{size}");
+        }
+        let mut pieces = HarmlessPieces::default();
+        assert_eq!(pieces.next(b"a\xf0\x9f"), "a");
+        assert_eq!(pieces.next(b"b"), "\u{fffd}b", "what does not go on is no character");
+        assert_eq!(pieces.next(b"\xe4\xb8"), "");
+        assert_eq!(pieces.rest(), "\u{fffd}");
+        assert_eq!(pieces.rest(), "");
+    }
 
     #[test]
     fn a_terminal_gets_nothing_to_obey() {

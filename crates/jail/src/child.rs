@@ -26,6 +26,8 @@ pub enum Step {
     Proc,
     /// Its limit of processes.
     ProcessLimit,
+    /// The limits of its control group (before the fork).
+    ControlGroup,
     /// The rules for its files (before the fork).
     FileRules,
     /// The fork.
@@ -64,11 +66,12 @@ pub enum Step {
 
 impl Step {
     /// In their order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Namespaces,
         Self::Mounts,
         Self::Proc,
         Self::ProcessLimit,
+        Self::ControlGroup,
         Self::FileRules,
         Self::Fork,
         Self::Descriptors,
@@ -95,6 +98,7 @@ impl Step {
             Self::Mounts => "mounts",
             Self::Proc => "/proc",
             Self::ProcessLimit => "limit of processes",
+            Self::ControlGroup => "control group",
             Self::FileRules => "rules for files",
             Self::Fork => "fork",
             Self::Descriptors => "descriptors",

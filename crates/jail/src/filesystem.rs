@@ -239,6 +239,15 @@ pub(crate) fn open_last_process_number() -> Option<File> {
     File::options().write(true).open(LAST_PROCESS_NUMBER).ok()
 }
 
+/// Where this process's preference for being ended for want of memory is set, and what it is. Opened like
+/// [`open_process_limit`].
+pub(crate) fn open_preference_out_of_memory() -> io::Result<(File, String)> {
+    let mut file = File::options().read(true).write(true).open("/proc/self/oom_score_adj")?;
+    let mut preference = String::new();
+    io::Read::read_to_string(&mut file, &mut preference)?;
+    Ok((file, preference))
+}
+
 /// The number of this process in the /proc that it sees.
 pub(crate) fn own_number_in_proc() -> Option<u32> {
     std::fs::read_link("/proc/self").ok()?.to_str()?.parse().ok()

@@ -103,6 +103,11 @@ impl Launcher {
         Self { keeper: None, turn: Mutex::new(()), current, machine: Machine::default() }
     }
 
+    /// Whether there is a launcher now.
+    pub fn is_there(&self) -> bool {
+        self.current.borrow().is_some()
+    }
+
     /// What the machine can do to confine a command.
     pub fn machine(&self) -> Machine {
         self.machine
@@ -177,9 +182,11 @@ impl Launcher {
 
 impl Keeper {
     async fn ask(&self, order: ToKeeper) -> Result<(Machine, Running), LauncherError> {
-        socket::send(&self.socket, order.encode(), &[]).map_err(|_| LauncherError::KeeperGone)?;
-        let Received { bytes, descriptors } =
-            receive(&self.socket).await.map_err(|_| LauncherError::KeeperGone)?;
+        socket::send(&self.socket, order.encode(), &[]).map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => LauncherError::KeeperGone,
+            _ => LauncherError::System(error),
+        })?;
+        let Received { bytes, descriptors } = receive(&self.socket).await?;
         if bytes.is_empty() {
             return Err(LauncherError::KeeperGone);
         }

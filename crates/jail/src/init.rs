@@ -3,7 +3,7 @@
 //!
 //! It listens to the server alone, by a socket that no command inherits; when the server closes it, the jail is over.
 
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -14,11 +14,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
+use zeroize::Zeroize as _;
 
 use crate::book::{Book, Entry};
 use crate::child::{Child, NotExecuted, Step};
 use crate::confinement::{Exec, Network, Processes};
 use crate::filesystem::{self, FileRules, Kept, Use};
+use crate::groups::{Group, Watched};
 use crate::limits::{REAP_TIME, TERMINATION_GRACE};
 use crate::machine::{Feature, process_number};
 use crate::message::{FromJail, Order, ToJail};
@@ -29,8 +31,8 @@ use crate::rule::Input;
 use crate::socket;
 
 /// Everything of a jail, from its first moment to its last.
-pub(crate) fn live(socket: &OwnedFd, book: &Book, number: u32) -> ! {
-    let mut prepared = Prepared::new(book, number);
+pub(crate) fn live(socket: &OwnedFd, book: &Book, number: u32, group: Option<&Group>) -> ! {
+    let mut prepared = Prepared::new(book, number, group);
     if let Some(answer) = serve(socket, book, &mut prepared) {
         // A server that is gone needs no answer.
         let _ = socket::send(socket, &answer.encode(), &[]);
@@ -45,6 +47,7 @@ struct Prepared {
     rules: Option<FileRules>,
     kept: Vec<Kept>,
     process_limit: Option<File>,
+    group: Option<Grouped>,
     /// Where the number of the next process is set.
     last_number: Option<File>,
     number: u32,
@@ -66,11 +69,42 @@ impl Prepared {
     }
 }
 
+/// The control group of a jail, where it has one.
+struct Grouped {
+    watched: Watched,
+    /// Where it is set how soon this process is ended when memory is short, and what was there.
+    preference: File,
+    own_preference: String,
+}
+
+/// Before any other, for want of memory (`proc_pid_oom_score_adj(5)`).
+const FIRST_TO_GO: &[u8] = b"1000";
+
+impl Grouped {
+    fn new(group: &Group) -> io::Result<Self> {
+        let (preference, own_preference) = filesystem::open_preference_out_of_memory()?;
+        Ok(Self { watched: group.watch()?, preference, own_preference })
+    }
+
+    /// Starts the command, which inherits that it is ended before this process is.
+    fn start(&mut self, start: impl FnOnce() -> Result<Pid, NotExecuted>) -> Result<Pid, NotExecuted> {
+        let failed = |error: io::Error| NotExecuted::Failed(Step::ControlGroup, errno(&error));
+        self.preference.write_all(FIRST_TO_GO).map_err(failed)?;
+        let started = start();
+        self.preference.write_all(self.own_preference.as_bytes()).map_err(failed)?;
+        started
+    }
+}
+
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
 /// A jail that is ready, or what failed.
 type Preparation = Result<Prepared, (Step, io::Error)>;
 
 impl Prepared {
-    fn new(book: &Book, number: u32) -> Preparation {
+    fn new(book: &Book, number: u32, group: Option<&Group>) -> Preparation {
         let failed = |step| move |error: io::Error| (step, error);
         let machine = book.machine;
         // With the launcher the jail ends. If it has ended already, so has the server's side of the socket, or will.
@@ -78,6 +112,7 @@ impl Prepared {
             .map_err(|errno| (Step::Signals, errno.into()))?;
         let signals = take_signals().map_err(failed(Step::Signals))?;
         let last_number = filesystem::open_last_process_number();
+        let group = group.map(Grouped::new).transpose().map_err(failed(Step::ControlGroup))?;
         if !machine.has(Feature::ProcessNamespace) {
             // What loses its parent becomes a child of this process, where it can be found.
             rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
@@ -107,15 +142,18 @@ impl Prepared {
             }
             rules = Some(system);
         }
-        Ok(Self { signals, rules, kept, process_limit, last_number, number: process_number(number) })
+        Ok(Self { signals, rules, kept, process_limit, group, last_number, number: process_number(number) })
     }
 }
 
 /// Waits for the order and carries it out. Nothing where the server is gone, or never gave one.
 fn serve(socket: &OwnedFd, book: &Book, prepared: &mut Preparation) -> Option<FromJail> {
     wait_for(&[socket.as_fd()], None).ok()?;
-    let received = socket::receive_order(socket).ok().filter(|received| !received.bytes.is_empty())?;
-    let Ok(order) = Order::decode(&received.bytes) else {
+    let mut received = socket::receive_order(socket).ok().filter(|received| !received.bytes.is_empty())?;
+    let order = Order::decode(&received.bytes);
+    // They may hold secrets.
+    received.bytes.zeroize();
+    let Ok(order) = order else {
         return Some(FromJail::Refused("the order is malformed".to_owned()));
     };
     let prepared = match prepared {
@@ -135,10 +173,11 @@ fn serve(socket: &OwnedFd, book: &Book, prepared: &mut Preparation) -> Option<Fr
     }
     let standard = [stdin.unwrap_or(book.null.as_fd()), stdout, stderr];
     let started = start(&order, entry, book, prepared, standard, socket);
-    // Only the command shall hold its streams from now on.
-    drop(received);
+    // Only the command shall hold its streams, and its secrets, from now on.
+    drop((received, order));
+    let group = prepared.group.as_mut().map(|group| &mut group.watched);
     match started {
-        Ok(command) => Some(command.watch(socket, &prepared.signals)),
+        Ok(command) => Some(command.watch(socket, &prepared.signals, group)),
         Err(answer) => Some(answer),
     }
 }
@@ -159,8 +198,14 @@ fn start(
     // First the rule's own files: a path among the arguments is looked for where the command will find it.
     filesystem::restore(&prepared.kept, &entry.kept, &entry.write)
         .map_err(|error| failed(Step::Mounts, &error))?;
-    if !entry.check.allows(&order.arguments) || order.time_limit > entry.time_limit {
+    if !entry.check.allows(&order.arguments, &order.secrets) || order.time_limit > entry.time_limit {
         return Err(FromJail::Refused("the launcher's policy does not produce this plan".to_owned()));
+    }
+    if let Some(group) = &mut prepared.group {
+        group
+            .watched
+            .begin(entry.memory, entry.process_count)
+            .map_err(|error| failed(Step::ControlGroup, &error))?;
     }
     let program = entry.program.as_ref().map_err(|reason| FromJail::Missing(reason.clone()))?;
     let executable = program.executable().map_err(FromJail::Missing)?;
@@ -184,6 +229,12 @@ fn start(
         let argument = CString::new(argument.as_bytes());
         vector.push(argument.map_err(|_| FromJail::Refused("an argument holds a NUL".to_owned()))?);
     }
+    let mut secrets = Vec::new();
+    for secret in &order.secrets {
+        let secret = secret.as_environment();
+        secrets.push(secret.map_err(|_| FromJail::Refused("a secret holds a NUL".to_owned()))?);
+    }
+    let environment = entry.environment.iter().chain(&secrets).map(|variable| variable.as_c_str());
     let network = book.empty_network.as_ref().filter(|_| entry.network == Network::None);
     let child = Child {
         standard,
@@ -201,10 +252,14 @@ fn start(
         ruleset: ruleset.as_ref().map(OwnedFd::as_fd),
         filter: entry.filter.as_deref(),
         socket: socket.as_fd(),
-        arguments: &pointers(&vector),
-        environment: &pointers(&entry.environment),
+        arguments: &pointers(vector.iter().map(CString::as_c_str)),
+        environment: &pointers(environment),
     };
-    let pid = child.start().map_err(|error| match error {
+    let pid = match &mut prepared.group {
+        Some(group) => group.start(|| child.start()),
+        None => child.start(),
+    };
+    let pid = pid.map_err(|error| match error {
         NotExecuted::Failed(Step::Exec, Errno::NOENT | Errno::ACCESS | Errno::NOEXEC) => {
             FromJail::Missing("the system does not execute this file".to_owned())
         }
@@ -243,8 +298,8 @@ fn of_rule(mut rules: FileRules, entry: &Entry, book: &Book) -> io::Result<FileR
 }
 
 /// As execve(2) takes them.
-fn pointers(strings: &[CString]) -> Vec<*const c_char> {
-    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+fn pointers<'s>(strings: impl Iterator<Item = &'s CStr>) -> Vec<*const c_char> {
+    strings.map(CStr::as_ptr).chain([ptr::null()]).collect()
 }
 
 /// The processes of a command.
@@ -267,16 +322,24 @@ struct Command {
 
 impl Command {
     /// Waits for its end, or ends it when its time is over or the server says so.
-    fn watch(mut self, socket: &OwnedFd, signals: &OwnedFd) -> FromJail {
+    fn watch(mut self, socket: &OwnedFd, signals: &OwnedFd, mut group: Option<&mut Watched>) -> FromJail {
         let why = loop {
             if let Some(status) = self.reap_until_own_end() {
                 break Why::Ended(status);
             }
-            let wait = wait_for(&[socket.as_fd(), signals.as_fd()], self.deadline);
+            let events = group.as_ref().map(|group| (group.events(), PollFlags::PRI));
+            let events = events.unwrap_or((signals.as_fd(), PollFlags::empty()));
+            let wait = wait_for_each(
+                &[(socket.as_fd(), PollFlags::IN), (signals.as_fd(), PollFlags::IN), events],
+                self.deadline,
+            );
             clear_signals(signals);
             match wait {
                 Ok(Wait::TimedOut) => break Why::Ending(End::TimedOut),
-                Ok(Wait::Ready([true, _])) => match received(socket) {
+                Ok(Wait::Ready([_, _, true])) if ran_out_of_memory(&mut group) => {
+                    break Why::Ending(End::OutOfMemory);
+                }
+                Ok(Wait::Ready([true, ..])) => match received(socket) {
                     Heard::Order(ToJail::OutputLimit) => break Why::Ending(End::OutputLimit),
                     Heard::Nothing => {}
                     // A server that is gone, or no longer makes sense, has no use for what would come.
@@ -289,13 +352,18 @@ impl Command {
             }
         };
         let end = match why {
+            // Whichever of its processes it was.
+            Why::Ended(_) if ran_out_of_memory(&mut group) => End::OutOfMemory,
             Why::Ended(status) => self.end_of(status),
+            Why::Ending(End::OutOfMemory) => End::OutOfMemory,
             Why::Ending(end) => {
                 self.terminate(signals);
                 end
             }
         };
         self.kill_what_is_left(signals);
+        let peak = group.and_then(Watched::peak).unwrap_or(0);
+        self.usage.peak_memory_bytes = self.usage.peak_memory_bytes.max(peak);
         FromJail::Ended(end, self.usage)
     }
 
@@ -385,6 +453,10 @@ impl Command {
     }
 }
 
+fn ran_out_of_memory(group: &mut Option<&mut Watched>) -> bool {
+    group.as_mut().is_some_and(|group| group.ran_out_of_memory())
+}
+
 enum Why {
     Ended(Status),
     Ending(End),
@@ -432,7 +504,14 @@ fn wait_for<const N: usize>(
     descriptors: &[BorrowedFd<'_>; N],
     until: Option<Instant>,
 ) -> io::Result<Wait<N>> {
-    let mut polled = descriptors.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
+    wait_for_each(&descriptors.map(|descriptor| (descriptor, PollFlags::IN)), until)
+}
+
+fn wait_for_each<const N: usize>(
+    descriptors: &[(BorrowedFd<'_>, PollFlags); N],
+    until: Option<Instant>,
+) -> io::Result<Wait<N>> {
+    let mut polled = descriptors.map(|(descriptor, events)| PollFd::from_borrowed_fd(descriptor, events));
     loop {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let timeout = left.map(|left| Timespec {

@@ -2,6 +2,7 @@
 //! forks a launcher whenever the server asks for one: at the start, when a launcher has died, and for a policy that was
 //! read again. The server itself can start no program any more by then.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -10,15 +11,18 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use crate::book::{Book, raise_own_limit};
+use crate::groups::{Delegated, Groups};
 use crate::identity::renounce_at_exec;
 use crate::launcher;
 use crate::machine::{Feature, Machine};
 use crate::message::{FromKeeper, ToKeeper};
-use crate::namespaces::{empty_network, probe, take_privilege};
+use crate::namespaces::{empty_network, probe, succeeds_in, take_privilege};
 use crate::processes::{
-    Reaped, Side, clear_signals, close_copy, forget_handlers, fork, leave, reap, take_signals,
+    Namespace, Reaped, Side, clear_signals, close_copy, forget_handlers, fork, fork_into, leave, reap,
+    take_signals,
 };
 use crate::rule::Rule;
+use crate::server::forbid_core_dumps;
 use crate::socket;
 
 /// Serves the server at the other end of this process's standard input until it is gone, and does not come back. Must be
@@ -38,7 +42,11 @@ fn take_socket() -> io::Result<OwnedFd> {
 /// What the machine that this process runs on can do. Must be called before this process has a second thread; afterwards
 /// it may be in a user namespace of its own.
 pub fn examine() -> Machine {
-    probe(take_privilege())
+    let mut machine = probe(take_privilege());
+    if Delegated::find().is_some() {
+        machine.add(Feature::ControlGroups);
+    }
+    machine
 }
 
 struct Keeper {
@@ -46,7 +54,9 @@ struct Keeper {
     signals: OwnedFd,
     machine: Machine,
     empty_network: Option<File>,
+    groups: Option<Groups>,
     book: Option<Book>,
+    launchers: BTreeSet<i32>,
 }
 
 impl Keeper {
@@ -57,13 +67,18 @@ impl Keeper {
         // The leader of a process group cannot, and need not: it is in nobody's terminal group then.
         let _ = rustix::process::setsid();
         raise_own_limit()?;
-        let machine = examine();
+        forbid_core_dumps()?;
+        let mut machine = probe(take_privilege());
+        let groups = Delegated::find().and_then(|delegated| usable(delegated, machine));
+        if groups.is_some() {
+            machine.add(Feature::ControlGroups);
+        }
         renounce_at_exec()?;
         // After the change of user namespace, which may take this away.
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         let has_network = machine.has(Feature::NetworkNamespace);
         let empty_network = has_network.then(empty_network).transpose()?;
-        Ok(Self { server, signals, machine, empty_network, book: None })
+        Ok(Self { server, signals, machine, empty_network, groups, book: None, launchers: BTreeSet::new() })
     }
 
     fn serve(&mut self, read: impl Fn() -> Result<Vec<Rule>, String>) -> io::Result<()> {
@@ -74,7 +89,10 @@ impl Keeper {
             let [asked, ended] = polled.each_ref().map(|polled| !polled.revents().is_empty());
             if ended {
                 clear_signals(&self.signals);
-                while matches!(reap(), Reaped::One(_)) {}
+                while let Reaped::One(ended) = reap() {
+                    self.launchers.remove(&ended.pid.as_raw_nonzero().get());
+                }
+                self.sweep();
             }
             if !asked {
                 continue;
@@ -101,21 +119,43 @@ impl Keeper {
         Ok(())
     }
 
-    fn start(&self) -> Result<(OwnedFd, OwnedFd), String> {
+    /// Jails of a launcher that died end soon after it, so what it left may still be there the first time.
+    fn sweep(&self) {
+        if let Some(groups) = &self.groups {
+            groups.sweep(&self.launchers);
+        }
+    }
+
+    fn start(&mut self) -> Result<(OwnedFd, OwnedFd), String> {
+        self.sweep();
         let book = self.book.as_ref().ok_or("the launcher has no policy")?;
-        let start = || {
+        let launchers = &mut self.launchers;
+        let mut start = || {
             let (ours, theirs) = socket::pair()?;
             match fork()? {
                 Side::Child => {
                     drop(ours);
                     close_copy(&self.server);
-                    launcher::serve(&theirs, book)
+                    launcher::serve(&theirs, book, self.groups.as_ref())
                 }
-                Side::Parent(pid) => Ok((ours, watch(pid)?)),
+                Side::Parent(pid) => {
+                    launchers.insert(pid.as_raw_nonzero().get());
+                    Ok((ours, watch(pid)?))
+                }
             }
         };
         start().map_err(|error: io::Error| format!("no launcher can be started: {error}"))
     }
+}
+
+/// Takes a delegated group, if a process can be started in a group of it.
+fn usable(delegated: Delegated, machine: Machine) -> Option<Groups> {
+    let groups = delegated.take().ok()?;
+    let group = groups.make(0).ok()?;
+    let namespace = Namespace::of_jails(machine);
+    let started = succeeds_in(|| fork_into(group.as_fd(), namespace), || Ok(()));
+    groups.sweep(&BTreeSet::new());
+    started.then_some(groups)
 }
 
 fn watch(pid: Pid) -> io::Result<OwnedFd> {

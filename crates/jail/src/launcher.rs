@@ -5,75 +5,117 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use crate::book::Book;
+use crate::groups::{Group, Groups};
 use crate::init;
-use crate::machine::Feature;
 use crate::message::{FromLauncher, ONE_MORE};
-use crate::processes::{Reaped, Side, clear_signals, close_copy, fork, fork_init, leave, reap, take_signals};
+use crate::processes::{
+    Namespace, Reaped, Side, clear_signals, close_copy, fork, fork_init, fork_into, leave, reap, take_signals,
+};
 use crate::socket;
 
 /// Makes jails as long as the server wants them.
-pub(crate) fn serve(server: &OwnedFd, book: &Book) -> ! {
+pub(crate) fn serve(server: &OwnedFd, book: &Book, groups: Option<&Groups>) -> ! {
+    // Those of another launcher of this machine shall seldom be the same.
+    let number = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs().wrapping_mul(997);
+    let mut launcher = Launcher { server, book, groups, number, running: vec![], free: vec![] };
     // Only a machine without descriptors or memory brings this to its end; then the server is told by its silence.
-    let _ = make_jails(server, book);
+    let _ = launcher.make_jails();
     leave(0)
 }
 
-fn make_jails(server: &OwnedFd, book: &Book) -> io::Result<()> {
-    // With the keeper the launcher ends.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    let signals = take_signals()?;
-    // Those of another launcher of this machine shall seldom be the same.
-    let mut jails = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs().wrapping_mul(997);
-    loop {
-        let mut polled = [PollFd::new(server, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
-        rustix::io::retry_on_intr(|| poll(&mut polled, None))?;
-        let [asked, ended] = polled.each_ref().map(|polled| !polled.revents().is_empty());
-        if ended {
-            clear_signals(&signals);
-            while matches!(reap(), Reaped::One(_)) {}
-        }
-        if asked {
-            jails = jails.wrapping_add(1);
-            if !answer(server, book, jails)? {
-                return Ok(());
+struct Launcher<'a> {
+    server: &'a OwnedFd,
+    book: &'a Book,
+    groups: Option<&'a Groups>,
+    /// Of the jail that was made last.
+    number: u32,
+    /// The control groups of jails, by their inits.
+    running: Vec<(Pid, Group)>,
+    /// Those of jails that have ended, for others.
+    free: Vec<Group>,
+}
+
+impl Launcher<'_> {
+    fn make_jails(&mut self) -> io::Result<()> {
+        // With the keeper the launcher ends.
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        let signals = take_signals()?;
+        loop {
+            let mut polled = [PollFd::new(self.server, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
+            rustix::io::retry_on_intr(|| poll(&mut polled, None))?;
+            let [asked, ended] = polled.each_ref().map(|polled| !polled.revents().is_empty());
+            if ended {
+                clear_signals(&signals);
+                while let Reaped::One(ended) = reap() {
+                    self.clear(ended.pid);
+                }
+            }
+            if asked {
+                self.number = self.number.wrapping_add(1);
+                if !self.answer()? {
+                    return Ok(());
+                }
             }
         }
     }
-}
 
-/// Makes a jail if the server wants one; false when the server is gone.
-fn answer(server: &OwnedFd, book: &Book, number: u32) -> io::Result<bool> {
-    let message = match socket::receive(server) {
-        Ok(message) => message.bytes,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-        Err(error) => return Err(error),
-    };
-    if message != ONE_MORE {
-        return Ok(false);
-    }
-    match make(server, book, number) {
-        Ok(jail) => socket::send(server, &FromLauncher::Jail.encode(), &[jail.as_fd()])?,
-        Err(error) => {
-            let reason = format!("no jail can be made: {error}");
-            socket::send(server, &FromLauncher::Failed(reason).encode(), &[])?;
+    /// Nothing is left in a jail that has ended, even where its init was ended itself.
+    fn clear(&mut self, init: Pid) {
+        if let Some(place) = self.running.iter().position(|(pid, _)| *pid == init) {
+            let (_, group) = self.running.swap_remove(place);
+            // One that does not get empty at once is left to the keeper.
+            if group.clear() {
+                self.free.push(group);
+            }
         }
     }
-    Ok(true)
-}
 
-fn make(server: &OwnedFd, book: &Book, number: u32) -> io::Result<OwnedFd> {
-    let (ours, theirs) = socket::pair()?;
-    let forked = if book.machine.has(Feature::ProcessNamespace) { fork_init() } else { fork() };
-    match forked? {
-        Side::Parent(_) => Ok(theirs),
-        Side::Child => {
-            drop(theirs);
-            // So that the server learns of the launcher's end while its jails still run.
-            close_copy(server);
-            init::live(&ours, book, number)
+    /// Makes a jail if the server wants one; false when the server is gone.
+    fn answer(&mut self) -> io::Result<bool> {
+        let message = match socket::receive(self.server) {
+            Ok(message) => message.bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        if message != ONE_MORE {
+            return Ok(false);
+        }
+        match self.make() {
+            Ok(jail) => socket::send(self.server, &FromLauncher::Jail.encode(), &[jail.as_fd()])?,
+            Err(error) => {
+                let reason = format!("no jail can be made: {error}");
+                socket::send(self.server, &FromLauncher::Failed(reason).encode(), &[])?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn make(&mut self) -> io::Result<OwnedFd> {
+        let (ours, theirs) = socket::pair()?;
+        let group = match (self.free.pop(), self.groups) {
+            (Some(group), _) => Some(group),
+            (None, groups) => groups.map(|groups| groups.make(self.number)).transpose()?,
+        };
+        let namespace = Namespace::of_jails(self.book.machine);
+        let forked = match (&group, namespace) {
+            (Some(group), namespace) => fork_into(group.as_fd(), namespace),
+            (None, Namespace::New) => fork_init(),
+            (None, Namespace::Same) => fork(),
+        };
+        match forked? {
+            Side::Parent(pid) => {
+                self.running.extend(group.map(|group| (pid, group)));
+                Ok(theirs)
+            }
+            Side::Child => {
+                drop(theirs);
+                // So that the server learns of the launcher's end while its jails still run.
+                close_copy(self.server);
+                init::live(&ours, self.book, self.number, group.as_ref())
+            }
         }
     }
 }

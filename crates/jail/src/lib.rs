@@ -14,6 +14,7 @@ mod confinement;
 mod outcome;
 mod plan;
 mod rule;
+mod variable;
 
 mod capture;
 mod handle;
@@ -32,6 +33,7 @@ mod launcher;
 
 mod book;
 mod filesystem;
+mod groups;
 mod identity;
 mod machine;
 mod namespaces;
@@ -46,8 +48,11 @@ pub use handle::{Launcher, LauncherError, StartedKeeper};
 pub use keeper::{examine, keep};
 pub use machine::{Feature, Machine, Privilege};
 pub use memory::return_free_memory;
+#[cfg(feature = "fuzz")]
+pub use message::check_every_reading;
 pub use outcome::{End, Outcome, Usage};
 pub use plan::Plan;
 pub use rule::{Check, Input, Rule};
 pub use run::{Ready, RunError};
 pub use server::{ServerFiles, irrevocably_confine_server};
+pub use variable::Variable;

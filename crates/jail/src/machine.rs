@@ -23,11 +23,13 @@ pub enum Feature {
     LandlockScopes,
     /// A filter of system calls (seccomp(2)).
     Seccomp,
+    /// A control group for each command, in one that was delegated to the server (cgroups(7), version 2).
+    ControlGroups,
 }
 
 impl Feature {
     /// All of them, the most important first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Namespaces,
         Self::ProcessNamespace,
         Self::Proc,
@@ -37,6 +39,7 @@ impl Feature {
         Self::Seccomp,
         Self::ProcessLimit,
         Self::LandlockScopes,
+        Self::ControlGroups,
     ];
 
     /// A word for programs.
@@ -51,12 +54,13 @@ impl Feature {
             Self::Landlock => "landlock",
             Self::LandlockScopes => "landlock_scopes",
             Self::Seccomp => "seccomp",
+            Self::ControlGroups => "control_groups",
         }
     }
 
     /// Whether `jail = "required"` demands it.
     pub fn is_required(self) -> bool {
-        !matches!(self, Self::ProcessLimit | Self::LandlockScopes)
+        !matches!(self, Self::ProcessLimit | Self::LandlockScopes | Self::ControlGroups)
     }
 
     /// What it is for.
@@ -73,6 +77,7 @@ impl Feature {
                 "commands reach no abstract socket and signal no process outside their jail"
             }
             Self::Seccomp => "commands execute no other program and reach no rare part of the kernel",
+            Self::ControlGroups => "memory and processes of a command are limited as a whole",
         }
     }
 
@@ -90,6 +95,10 @@ impl Feature {
             }
             Self::LandlockScopes => "Linux 6.12 or later",
             Self::Seccomp => "a kernel with CONFIG_SECCOMP_FILTER",
+            Self::ControlGroups => {
+                "start the server in a delegated control group (in its systemd unit Delegate=yes and \
+                 DelegateSubgroup=server); what is said here is true for the group of this shell"
+            }
         }
     }
 

@@ -114,7 +114,7 @@ fn succeeds(trial: Trial) -> bool {
     succeeds_in(fork, trial)
 }
 
-fn succeeds_in(fork: fn() -> io::Result<Side>, trial: Trial) -> bool {
+pub(crate) fn succeeds_in(fork: impl FnOnce() -> io::Result<Side>, trial: Trial) -> bool {
     match fork() {
         Ok(Side::Child) => leave(i32::from(trial().is_err())),
         Ok(Side::Parent(pid)) => {

@@ -22,6 +22,8 @@ pub enum End {
     TimedOut,
     /// It was asked to stop and was ended.
     Cancelled,
+    /// It used up the memory that it may take as a whole, and the kernel ended one of its processes.
+    OutOfMemory,
     /// It used up the time on a processor that it may take, and the kernel ended it.
     CpuLimit,
     /// It wrote more than it may and was ended.
@@ -33,7 +35,7 @@ pub enum End {
 pub struct Usage {
     /// Time on processors.
     pub cpu_time: Duration,
-    /// The most memory that one of its processes held at once, in bytes.
+    /// The most memory that one of its processes held at once or, with control groups, all together, in bytes.
     pub peak_memory_bytes: u64,
     /// What it wrote to stdout and stderr together, in bytes.
     pub output_bytes: u64,

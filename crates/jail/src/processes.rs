@@ -1,11 +1,13 @@
 //! The launcher's own processes: fork, signals as descriptors, and the ends of children with what they used up.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::ptr;
 use std::time::Duration;
 
 use rustix::process::Pid;
+
+use crate::machine::{Feature, Machine};
 
 /// After a fork.
 pub(crate) enum Side {
@@ -37,6 +39,42 @@ pub(crate) fn fork_init() -> io::Result<Side> {
         return Err(io::Error::last_os_error());
     }
     Ok(i32::try_from(pid).ok().and_then(Pid::from_raw).map_or(Side::Child, Side::Parent))
+}
+
+/// The same in a control group, and in a new PID namespace only where it is wanted.
+pub(crate) fn fork_into(group: BorrowedFd<'_>, namespace: Namespace) -> io::Result<Side> {
+    const INTO_GROUP: u64 = 0x2_0000_0000;
+    #[expect(unsafe_code, reason = "no safe wrapper of clone3(2) exists")]
+    // SAFETY: as in `fork_init`: without CLONE_VM, and with no stack given, the call does what fork(2) does. A zeroed
+    // `clone_args` asks for nothing; the kernel reads as many bytes of it as it is told, which are its own.
+    let pid = unsafe {
+        let mut arguments: libc::clone_args = std::mem::zeroed();
+        arguments.flags = match namespace {
+            Namespace::New => INTO_GROUP | u64::from(libc::CLONE_NEWPID.unsigned_abs()),
+            Namespace::Same => INTO_GROUP,
+        };
+        arguments.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
+        arguments.cgroup = u64::from(group.as_raw_fd().unsigned_abs());
+        libc::syscall(libc::SYS_clone3, &raw const arguments, size_of_val(&arguments))
+    };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(i32::try_from(pid).ok().and_then(Pid::from_raw).map_or(Side::Child, Side::Parent))
+}
+
+/// The PID namespace of a process that is forked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Namespace {
+    New,
+    Same,
+}
+
+impl Namespace {
+    /// What a jail has on this machine.
+    pub(crate) fn of_jails(machine: Machine) -> Self {
+        if machine.has(Feature::ProcessNamespace) { Self::New } else { Self::Same }
+    }
 }
 
 /// Closes this process's copy of a descriptor whose owner lies in a frame of the process that it was forked from.

@@ -1,10 +1,13 @@
 //! Fourth stage: is it new, and is there room now? Takes the places before the work begins; the work owns them until it
 //! ends.
 
+mod rate;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wire::Delivery;
@@ -13,8 +16,10 @@ use crate::authorise::{Authorised, Computation, Execution, Question, Work};
 use crate::config::Limits;
 use crate::jobs::{Job, Order};
 use crate::limits::COLUMN_BYTES_AT_ONCE;
+use crate::policy::User;
 use crate::refusal::Refusal;
 use crate::service::Service;
+use rate::Rates;
 
 const KIB: usize = 1024;
 
@@ -26,8 +31,9 @@ pub(crate) struct Gate {
     workers: Arc<Semaphore>,
     column_kib: Arc<Semaphore>,
     by_user: Counts,
-    commands_by_user: usize,
     by_command: Counts,
+    rates: Rates,
+    limits: Limits,
 }
 
 /// Work for which there is room.
@@ -38,9 +44,9 @@ pub(crate) struct Admitted<'f> {
 /// What is to be done.
 pub(crate) enum Task<'f> {
     /// Start a job.
-    Start { job: Rc<Job>, execution: Execution, place: Place },
+    Start { job: Rc<Job>, execution: Box<Execution>, place: Place },
     /// Wait for a job that the same request came to before.
-    Await { job: Rc<Job>, execution: Execution },
+    Await { job: Rc<Job>, execution: Box<Execution> },
     /// Evaluate an expression.
     Compute(Computation<'f>),
     /// Answer a question.
@@ -72,9 +78,32 @@ impl Gate {
             workers: Arc::new(Semaphore::new(workers)),
             column_kib: Arc::new(Semaphore::new(COLUMN_BYTES_AT_ONCE / KIB)),
             by_user: Counts::default(),
-            commands_by_user: limits.commands_by_user,
             by_command: Counts::default(),
+            rates: Rates::default(),
+            limits,
         }
+    }
+
+    /// Commands that run.
+    pub(crate) fn running(&self) -> usize {
+        self.limits.commands_at_once.saturating_sub(self.commands.available_permits())
+    }
+
+    /// Commands that wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.limits.commands_waiting.saturating_sub(self.waiting.available_permits())
+    }
+
+    /// Computations that a worker does, or that wait for one.
+    pub(crate) fn computing(&self) -> usize {
+        self.limits.computations_waiting.saturating_sub(self.computations.available_permits())
+    }
+
+    /// Whether this user may ask again so soon.
+    fn take_turn(&self, user: &User) -> Result<(), Refusal> {
+        let Some(rate) = user.requests_per_second.or(self.limits.requests_per_second) else { return Ok(()) };
+        let taken = self.rates.take(&user.name, rate, Instant::now());
+        taken.map_err(|wait| Refusal::busy_for("you ask too often", wait))
     }
 
     /// Lets nothing more in: what comes from now on, or waits for its turn, is answered `busy`.
@@ -89,7 +118,7 @@ impl Gate {
         if self.commands.is_closed() {
             return Err(stopping());
         }
-        let of_user = self.by_user.take(&order.user, self.commands_by_user);
+        let of_user = self.by_user.take(&order.user, self.limits.commands_by_user);
         let of_user = of_user.ok_or_else(|| Refusal::busy("you have too many commands under way"))?;
         let of_command = match concurrency {
             Some(most) => {
@@ -141,7 +170,12 @@ pub(crate) fn admit<'f>(authorised: Authorised<'f>, service: &Service) -> Result
         return Err(Refusal::internal("the log cannot be written"));
     }
     let gate = &service.gate;
-    let task = match authorised.into_work() {
+    let (user, work) = authorised.into_parts();
+    // Whoever asks too often can still end what he has begun.
+    if !matches!(work, Work::Tell(Question::Cancel { .. })) {
+        gate.take_turn(&user)?;
+    }
+    let task = match work {
         Work::Os(execution) => {
             if let Some(job) = service.jobs.known(&execution.order, service.now())? {
                 Task::Await { job, execution }

@@ -128,6 +128,16 @@ impl Jobs {
         kept.make_room(now, |name| by_name.remove(name));
     }
 
+    /// How many are known, those that have ended too.
+    pub(crate) fn count(&self) -> usize {
+        self.table.borrow().by_name.len()
+    }
+
+    /// How many ids are remembered.
+    pub(crate) fn ids_remembered(&self) -> usize {
+        self.table.borrow().ids.iter().len()
+    }
+
     /// How many have not ended.
     pub(crate) fn live(&self) -> usize {
         self.live.get()

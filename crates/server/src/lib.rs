@@ -23,6 +23,7 @@ mod jobs;
 mod log;
 mod outcome;
 mod refusal;
+mod replies;
 
 pub use log::{
     Evidence, History, HistoryFilter, HistoryReader, HistoryRow, KeyName, OpenError as LogError, RowState,

@@ -63,6 +63,9 @@ pub const QUIET_TIME: Duration = Duration::from_millis(100);
 /// At the end of the server: requests that come later than this are not answered any more.
 pub const LAST_CALL: Duration = Duration::from_secs(2);
 
+/// How often a launcher is tried to be started again where the machine does not let it.
+pub const LAUNCHER_INTERVAL: Duration = Duration::from_secs(5);
+
 /// How often memory that is not used any more goes back to the system.
 pub const MEMORY_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -122,3 +125,9 @@ pub const MAX_CONCURRENCY: i64 = 4096;
 
 /// The most that `commands_by_user` can be set to.
 pub const MAX_COMMANDS_BY_USER: usize = 4096;
+
+/// The most that `requests_per_second` can be set to.
+pub const MAX_REQUESTS_PER_SECOND: u32 = 1_000_000;
+
+/// How much of its rate a user may use at once, after a time without requests.
+pub const RATE_BURST: Duration = Duration::from_secs(1);

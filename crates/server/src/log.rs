@@ -42,6 +42,7 @@ pub(crate) struct Log {
     files: RefCell<Files>,
     state: RefCell<State>,
     broken: Cell<bool>,
+    problem: RefCell<Option<String>>,
     synced: Cell<u64>,
     syncing: Cell<bool>,
     sync_ended: Notify,
@@ -132,6 +133,7 @@ impl Log {
             files: RefCell::new(files),
             state: RefCell::new(state),
             broken: Cell::new(false),
+            problem: RefCell::new(None),
             synced: Cell::new(0),
             syncing: Cell::new(false),
             sync_ended: Notify::new(),
@@ -186,6 +188,7 @@ impl Log {
             }
             Err(error) => {
                 if !self.broken.replace(true) {
+                    *self.problem.borrow_mut() = Some(error.to_string());
                     complain(&format!("cannot write the log: {error}; nothing is executed until it can be"));
                 }
                 Err(Unwritable)
@@ -252,6 +255,16 @@ impl Log {
         });
     }
 
+    /// How many records there are, in all files.
+    pub(crate) fn records(&self) -> u64 {
+        self.state.borrow().next_sequence.saturating_sub(1)
+    }
+
+    /// Why the log cannot be written, where it cannot.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.problem.borrow().clone().filter(|_| self.broken.get())
+    }
+
     /// Whether the last attempt to write failed.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.get()
@@ -297,6 +310,7 @@ impl Log {
     fn fail(&self, what: &str) -> Unwritable {
         self.sync_failed.set(true);
         self.broken.set(true);
+        *self.problem.borrow_mut() = Some(what.to_owned());
         complain(&format!("{what}; nothing is executed until a new start"));
         Unwritable
     }

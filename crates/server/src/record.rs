@@ -16,6 +16,7 @@ use crate::limits::MAX_LOGGED_OUTPUT_BYTES;
 use crate::log::{Committed, Line, Log, Unwritable};
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
+use crate::replies::Replies;
 
 /// A reply whose record is in the log.
 pub(crate) struct Recorded {
@@ -41,7 +42,12 @@ impl Recorded {
 }
 
 /// Writes what became of a request, whatever that was. The output of a job stands in the record of its end alone.
-pub(crate) fn record(log: &Log, entry: Entry, result: Result<Outcome, Refusal>) -> Recorded {
+pub(crate) fn record(
+    log: &Log,
+    replies: &Replies,
+    entry: Entry,
+    result: Result<Outcome, Refusal>,
+) -> Recorded {
     let mut column = None;
     let mut of_job: Option<(Arc<Ended>, Option<Streamed>)> = None;
     let (verdict, reason) = match result {
@@ -69,6 +75,7 @@ pub(crate) fn record(log: &Log, entry: Entry, result: Result<Outcome, Refusal>) 
         duration: Some(entry.frame.arrived.elapsed()),
         verdict,
     };
+    replies.count(&reply.verdict);
     let encoded = reply.encode();
     // While the log cannot be written its memory must not grow with every request that is turned away.
     if !log.is_broken() || entry.job.is_some() {

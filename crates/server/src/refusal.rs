@@ -1,6 +1,7 @@
 //! A request that ends before it has a result: what the client is told, and what the log says beside it.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use wire::{ErrorCode, Failure};
 
@@ -33,7 +34,14 @@ impl Refusal {
 
     /// The server is at a limit now.
     pub(crate) fn busy(message: &'static str) -> Self {
-        Self::from(Failure { retry_after: Some(RETRY_AFTER), ..Failure::new(ErrorCode::Busy, message) })
+        Self::busy_for(message, RETRY_AFTER)
+    }
+
+    /// The same, until that time is over. A client is told whole milliseconds, and shall not come too early.
+    pub(crate) fn busy_for(message: &'static str, wait: Duration) -> Self {
+        let retry_after =
+            Duration::from_millis(u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX));
+        Self::from(Failure { retry_after: Some(retry_after), ..Failure::new(ErrorCode::Busy, message) })
     }
 
     /// The id was used for something else.

@@ -1,6 +1,7 @@
 //! The server's life: it opens its log and its socket, takes frames, sends what is recorded, and stops in order.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::rc::Rc;
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
@@ -13,7 +14,7 @@ use transport::{Access, FailedHandshake, Frame, ListenError, Listeners};
 
 use crate::config::Limits;
 use crate::jobs::{Restoring, State};
-use crate::limits::{LAST_CALL, MEMORY_INTERVAL, QUIET_TIME, REVOCATION_INTERVAL};
+use crate::limits::{LAST_CALL, LAUNCHER_INTERVAL, MEMORY_INTERVAL, QUIET_TIME, REVOCATION_INTERVAL};
 use crate::log::{Log, OpenError, Rotation, Sealer, complain, job_records, tidy};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
@@ -100,6 +101,9 @@ pub enum ServeError {
     /// The socket failed.
     #[error("the socket was closed")]
     Socket,
+    /// The keeper died: this server could start no command any more, and one that is started anew can.
+    #[error("the keeper of the launcher died, and only a server that is started anew has another")]
+    Keeper,
     /// The last records could not be written.
     #[error("the last records could not be written to the log")]
     Log,
@@ -152,7 +156,7 @@ impl Server {
     /// runs to its end or, after the grace that its limits give or at [`Phase::End`], ended; every request answered.
     ///
     /// # Errors
-    /// The socket failed, or the log could not be written at the end.
+    /// The socket failed, the keeper died, or the log could not be written at the end.
     pub async fn serve(self, wanted: watch::Receiver<Phase>) -> Result<(), ServeError> {
         let Self { listeners, service } = self;
         let answered = tokio::select! {
@@ -160,7 +164,6 @@ impl Server {
             never = return_free_memory() => never,
             never = service.log.keep_sealed() => never,
             never = dismiss_strangers(&listeners, &service) => never,
-            never = replace_dead_launchers(&service) => never,
         };
         service.log.append(|line| line.text("event", "server_stopped"));
         let written = service.log.seal_everything().await.map_err(|_| ServeError::Log);
@@ -187,20 +190,32 @@ fn restore_jobs(service: &Service, log: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Says when the launcher dies and starts another. Does not end: without a launcher the server computes on, and answers
-/// commands with what is wrong.
-async fn replace_dead_launchers<T>(service: &Service) -> T {
+/// Says when the launcher dies and starts another. While there is none the server computes on, and answers commands with
+/// what is wrong. Ends when there can be none any more.
+async fn replace_dead_launchers(service: &Service) {
     loop {
         service.launcher.died().await;
         note_launcher(service, "launcher_died", None);
         complain("the launcher died, and the commands that ran with it; starting another");
-        match service.launcher.restart().await {
-            Ok(()) => note_launcher(service, "launcher_started", None),
-            Err(error) => {
-                note_launcher(service, "launcher_missing", Some(&error.to_string()));
-                complain(&format!("no command can be started: {error}"));
+        let mut told = false;
+        loop {
+            match service.launcher.restart().await {
+                Ok(()) => break,
+                Err(LauncherError::KeeperGone) => {
+                    note_launcher(service, "keeper_died", None);
+                    complain("the launcher's keeper died; stopping, because no command can be started");
+                    return;
+                }
+                Err(error) if !told => {
+                    told = true;
+                    note_launcher(service, "launcher_missing", Some(&error.to_string()));
+                    complain(&format!("no command can be started until this is mended: {error}"));
+                }
+                Err(_) => {}
             }
+            tokio::time::sleep(LAUNCHER_INTERVAL).await;
         }
+        note_launcher(service, "launcher_started", None);
     }
 }
 
@@ -226,6 +241,8 @@ async fn answer_until_drained(
     let mut recorded: Vec<Recorded> = Vec::new();
     let mut grace_ends = Instant::now();
     let mut last_call = None;
+    let mut keeper_died = pin!(replace_dead_launchers(service).fuse());
+    let mut ended = Ok(());
     loop {
         if frames.is_empty() {
             tokio::select! {
@@ -233,9 +250,14 @@ async fn answer_until_drained(
                 Some(ended) = running.next() => recorded.push(ended),
                 () = service.jobs.all_ended(), if service.phase() != Phase::Serve && service.jobs.live() > 0 => {}
                 failure = listeners.failed_handshake() => note_failure(service, &failure),
+                () = &mut keeper_died => {
+                    ended = Err(ServeError::Keeper);
+                    if service.phase() == Phase::Serve {
+                        enter(service, Phase::Drain, &mut grace_ends);
+                    }
+                }
                 phase = next_phase(&mut wanted, service.phase(), grace_ends) => {
-                    service.enter(phase);
-                    grace_ends = Instant::now().checked_add(service.shutdown_grace).unwrap_or(grace_ends);
+                    enter(service, phase, &mut grace_ends);
                 }
             }
         }
@@ -261,10 +283,15 @@ async fn answer_until_drained(
                 *last_call.get_or_insert_with(|| Instant::now().checked_add(LAST_CALL).unwrap_or(grace_ends));
             let silent = tokio::time::timeout(QUIET_TIME, listeners.receive(&mut frames)).await.is_err();
             if silent || Instant::now() >= until {
-                return Ok(());
+                return ended;
             }
         }
     }
+}
+
+fn enter(service: &Service, phase: Phase, grace_ends: &mut Instant) {
+    service.enter(phase);
+    *grace_ends = Instant::now().checked_add(service.shutdown_grace).unwrap_or(*grace_ends);
 }
 
 /// What a crowd of connections or a long computation needed is not kept for ever.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jail::Launcher;
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use crate::config::Limits;
 use crate::jobs::Jobs;
 use crate::log::Log;
 use crate::policy::Policy;
+use crate::replies::Replies;
 
 /// What a server is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(crate) struct Service {
     pub(crate) log: Log,
     pub(crate) launcher: Launcher,
     pub(crate) jobs: Jobs,
+    pub(crate) replies: Replies,
+    pub(crate) started: Instant,
     phase: watch::Sender<Phase>,
 }
 
@@ -51,6 +54,8 @@ impl Service {
             log,
             launcher,
             jobs: Jobs::new(Timestamp::now()),
+            replies: Replies::default(),
+            started: Instant::now(),
             phase: watch::Sender::new(Phase::Serve),
         }
     }

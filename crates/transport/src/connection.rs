@@ -13,7 +13,9 @@ use omq::{
 use wire::PublicKey;
 
 use crate::key::KeyPair;
-use crate::limits::{CLIENT_HIGH_WATER_MARK, HANDSHAKE_TIMEOUT};
+use crate::limits::{
+    CLIENT_HEARTBEAT_INTERVAL, CLIENT_HEARTBEAT_TIMEOUT, CLIENT_HIGH_WATER_MARK, HANDSHAKE_TIMEOUT,
+};
 use crate::listener::parse_endpoint;
 
 /// An open connection to a server.
@@ -94,8 +96,11 @@ impl Connection {
     pub async fn open(endpoint: &str, security: &Security, within: Duration) -> Result<Self, ConnectError> {
         let unreachable = || ConnectError::Unreachable { endpoint: endpoint.to_owned(), within };
         let parsed = parse_endpoint(endpoint).ok_or_else(|| ConnectError::Endpoint(endpoint.to_owned()))?;
-        let mut options =
-            Options::new().handshake_timeout(HANDSHAKE_TIMEOUT).recv_hwm(CLIENT_HIGH_WATER_MARK);
+        let mut options = Options::new()
+            .handshake_timeout(HANDSHAKE_TIMEOUT)
+            .heartbeat_interval(CLIENT_HEARTBEAT_INTERVAL)
+            .heartbeat_timeout(CLIENT_HEARTBEAT_TIMEOUT)
+            .recv_hwm(CLIENT_HIGH_WATER_MARK);
         options.mechanism = match security {
             Security::Plain if is_loopback(&parsed) => MechanismSetup::Null,
             Security::Plain => return Err(ConnectError::NotLoopback(endpoint.to_owned())),
@@ -128,8 +133,15 @@ impl Connection {
     /// # Errors
     /// The connection is gone.
     pub async fn send(&self, body: Vec<u8>, attachments: Vec<Bytes>) -> Result<(), Lost> {
-        let message = Message::multipart([Bytes::new(), Bytes::from(body)].into_iter().chain(attachments));
-        self.socket.send(message).await.map_err(|_| Lost)
+        self.socket.send(message(body, attachments)).await.map_err(|_| Lost)
+    }
+
+    /// Sends one request and its attachments without waiting.
+    ///
+    /// # Errors
+    /// The connection is gone, or holds more requests than it can send.
+    pub fn submit(&self, body: Vec<u8>, attachments: Vec<Bytes>) -> Result<(), Lost> {
+        self.socket.try_send(message(body, attachments)).map_err(|_| Lost)
     }
 
     /// Waits for the next reply.
@@ -150,6 +162,10 @@ impl Connection {
             }
         }
     }
+}
+
+fn message(body: Vec<u8>, attachments: Vec<Bytes>) -> Message {
+    Message::multipart([Bytes::new(), Bytes::from(body)].into_iter().chain(attachments))
 }
 
 /// What became of the attempts to connect, for a message that helps.

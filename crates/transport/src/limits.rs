@@ -106,5 +106,11 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_mins(1);
 /// A connection without a sign of life for this long is dropped.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_mins(5);
 
+/// How often a client asks its server for a sign of life, so that a machine which is gone is noticed.
+pub const CLIENT_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
+
+/// A server without a sign of life for this long is lost.
+pub const CLIENT_HEARTBEAT_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// At the end of the server: time for replies to reach the kernel.
 pub const LINGER: Duration = Duration::from_secs(2);

@@ -21,6 +21,8 @@ pub enum ErrorCode {
     TimedOut,
     /// The command was ended before its time: somebody wanted it, or the server is stopping.
     Cancelled,
+    /// The command used up the memory that it may take and was ended.
+    OutOfMemory,
     /// The command used up the processor's time that it may take and was ended.
     CpuLimit,
     /// The command wrote more than it may and was ended.
@@ -41,7 +43,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidRequest,
         Self::InvalidExpression,
         Self::ComputationFailed,
@@ -51,6 +53,7 @@ impl ErrorCode {
         Self::Busy,
         Self::TimedOut,
         Self::Cancelled,
+        Self::OutOfMemory,
         Self::CpuLimit,
         Self::OutputLimit,
         Self::FailedToStart,
@@ -73,6 +76,7 @@ impl ErrorCode {
             Self::Busy => "busy",
             Self::TimedOut => "timed_out",
             Self::Cancelled => "cancelled",
+            Self::OutOfMemory => "oom",
             Self::CpuLimit => "cpu_limit",
             Self::OutputLimit => "output_limit",
             Self::FailedToStart => "failed_to_start",

@@ -38,7 +38,7 @@ pub enum Verdict<'a> {
         /// The value as JSON text; that of an expression is spelled as the request's `numbers` asked.
         json: Cow<'a, str>,
         /// Its type. Of an expression Python's: `int`, `float`, `bool`, `complex`, `list` or `tuple`. Otherwise
-        /// `description`, `jobs`, `job` or `history`; docs/protocol.md gives their keys.
+        /// `description`, `jobs`, `job`, `metrics` or `history`; docs/protocol.md gives their keys.
         type_name: Cow<'a, str>,
     },
     /// An expression over columns has a column of values, which follows in a frame of little-endian doubles.

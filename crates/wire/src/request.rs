@@ -73,6 +73,8 @@ pub enum Action<'a> {
         /// The job's name.
         job: Cow<'a, str>,
     },
+    /// `"metrics"`: how the server does.
+    Metrics,
     /// `"history"`: what was asked for, and what came of it.
     History(History<'a>),
 }
@@ -265,6 +267,7 @@ impl Request<'_> {
                 out.extend_from_slice(br#"{"command_type":"cancel","job":"#);
                 push_string(&mut out, job);
             }
+            Action::Metrics => out.extend_from_slice(br#"{"command_type":"metrics""#),
             Action::History(history) => push_history(&mut out, history),
         }
         if let Some(id) = &self.id {
@@ -394,6 +397,7 @@ impl<'a> Keys<'a> {
             "status" => Action::Status { job: job(self.job)? },
             "result" => Action::Result { job: job(self.job)?, stream: self.stream.unwrap_or_default() },
             "cancel" => Action::Cancel { job: job(self.job)? },
+            "metrics" => Action::Metrics,
             "history" => Action::History(History {
                 user: self.user,
                 command_name: self.command_name,
@@ -432,7 +436,7 @@ impl<'a> Keys<'a> {
 }
 
 /// The keys of each type of request, beside those that all have.
-const KEYS_OF: [(&str, &[&str]); 8] = [
+const KEYS_OF: [(&str, &[&str]); 9] = [
     ("os", &["command_name", "parameters", "stdin", "stream", "detach"]),
     ("compute", &["expression", "variables", "columns", "numbers"]),
     ("describe", &[]),
@@ -440,6 +444,7 @@ const KEYS_OF: [(&str, &[&str]); 8] = [
     ("status", &["job"]),
     ("result", &["job", "stream"]),
     ("cancel", &["job"]),
+    ("metrics", &[]),
     ("history", &["user", "command_name", "since", "failed", "after"]),
 ];
 

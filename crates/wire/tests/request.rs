@@ -49,6 +49,7 @@ fn takes_what_old_clients_send() {
 fn takes_what_is_asked_of_jobs() {
     let job = || "1-2".into();
     assert_eq!(action(r#"{"command_type":"jobs"}"#), Action::Jobs);
+    assert_eq!(action(r#"{"command_type":"metrics"}"#), Action::Metrics);
     assert_eq!(action(r#"{"command_type":"status","job":"1-2"}"#), Action::Status { job: job() });
     assert_eq!(action(r#"{"command_type":"cancel","job":"1-2"}"#), Action::Cancel { job: job() });
     let result = r#"{"command_type":"result","job":"1-2","stream":true}"#;
@@ -200,6 +201,7 @@ fn request() -> impl Strategy<Value = Request<'static>> {
     let jobs = prop_oneof![
         Just(Action::Describe),
         Just(Action::Jobs),
+        Just(Action::Metrics),
         job().prop_map(|job| Action::Status { job }),
         job().prop_map(|job| Action::Cancel { job }),
         result,

@@ -65,11 +65,17 @@ impl Expectation {
         let (answer, why, arguments) = match &self.action {
             Action::Os { command_name, parameters, .. } => {
                 match policy.decide_command(user, command_name, parameters) {
-                    Ok(Permitted { arguments, .. }) => (Answer::Allowed, String::new(), Some(arguments)),
+                    Ok(Permitted { invocation, .. }) => {
+                        (Answer::Allowed, String::new(), Some(invocation.arguments))
+                    }
                     Err(denied) => (Answer::from(&denied), format!(": {denied}"), None),
                 }
             }
             Action::Compute { .. } => match policy.decide_right(user, Right::Compute) {
+                Ok(_) => (Answer::Allowed, String::new(), None),
+                Err(denied) => (Answer::from(&denied), format!(": {denied}"), None),
+            },
+            Action::Metrics => match policy.decide_right(user, Right::Metrics) {
                 Ok(_) => (Answer::Allowed, String::new(), None),
                 Err(denied) => (Answer::from(&denied), format!(": {denied}"), None),
             },
@@ -171,6 +177,7 @@ fn requested(item: &Item<'_>) -> Result<Action<'static>, Fault> {
         ),
         Action::Compute { expression, .. } => Action::compute(expression.into_owned()),
         Action::Describe => Action::Describe,
+        Action::Metrics => Action::Metrics,
         Action::Jobs
         | Action::Status { .. }
         | Action::Result { .. }

@@ -11,7 +11,7 @@ use super::section::Item;
 use crate::limits::{
     COMMANDS_AT_ONCE, COMMANDS_BY_USER, COMMANDS_WAITING, COMPUTATIONS_WAITING, LOG_BYTES,
     MAX_COMMANDS_AT_ONCE, MAX_COMMANDS_BY_USER, MAX_COMMANDS_WAITING, MAX_COMPUTATIONS_WAITING,
-    MAX_LOG_BYTES, MAX_LOG_FILES, MAX_SHUTDOWN_GRACE, MIN_LOG_BYTES, SHUTDOWN_GRACE,
+    MAX_LOG_BYTES, MAX_LOG_FILES, MAX_REQUESTS_PER_SECOND, MAX_SHUTDOWN_GRACE, MIN_LOG_BYTES, SHUTDOWN_GRACE,
 };
 
 /// A socket that the configuration asks for.
@@ -64,6 +64,8 @@ pub enum ListenerError {
 pub struct Limits {
     /// Commands that run at once, from 1 to [`MAX_COMMANDS_AT_ONCE`].
     pub commands_at_once: usize,
+    /// Requests that a user may send in a second, for whom no other number is said; `None` sets no limit.
+    pub requests_per_second: Option<u32>,
     /// Commands that wait for their turn, from 1 to [`MAX_COMMANDS_WAITING`].
     pub commands_waiting: usize,
     /// Commands of one user that run or wait, from 1 to [`MAX_COMMANDS_BY_USER`].
@@ -82,6 +84,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             commands_at_once: COMMANDS_AT_ONCE,
+            requests_per_second: None,
             commands_waiting: COMMANDS_WAITING,
             commands_by_user: COMMANDS_BY_USER,
             computations_waiting: COMPUTATIONS_WAITING,
@@ -94,6 +97,7 @@ impl Default for Limits {
 
 pub(super) fn limits(item: &Item<'_>) -> Result<Limits, Fault> {
     let section = item.section(&[
+        "requests_per_second",
         "commands_at_once",
         "commands_waiting",
         "commands_by_user",
@@ -109,6 +113,7 @@ pub(super) fn limits(item: &Item<'_>) -> Result<Limits, Fault> {
         Ok::<_, Fault>(value.and_then(|value| usize::try_from(value).ok()).unwrap_or(default))
     };
     Ok(Limits {
+        requests_per_second: section.optional("requests_per_second", rate)?,
         commands_at_once: count("commands_at_once", MAX_COMMANDS_AT_ONCE, defaults.commands_at_once)?,
         commands_waiting: count("commands_waiting", MAX_COMMANDS_WAITING, defaults.commands_waiting)?,
         commands_by_user: count("commands_by_user", MAX_COMMANDS_BY_USER, defaults.commands_by_user)?,
@@ -127,6 +132,12 @@ pub(super) fn limits(item: &Item<'_>) -> Result<Limits, Fault> {
             .optional("shutdown_grace", |item| item.duration(MAX_SHUTDOWN_GRACE))?
             .unwrap_or(defaults.shutdown_grace),
     })
+}
+
+/// Requests in a second.
+pub(super) fn rate(item: &Item<'_>) -> Result<u32, Fault> {
+    let rate = item.integer(1, MAX_REQUESTS_PER_SECOND.into())?;
+    Ok(u32::try_from(rate).unwrap_or(MAX_REQUESTS_PER_SECOND))
 }
 
 /// The files of the log, for `[server]`.

@@ -7,6 +7,7 @@ use transport::read_public_key;
 use wire::PublicKey;
 
 use super::command::named;
+use super::installation::rate;
 use super::problem::{Fault, Source, shown, suggestion};
 use super::section::Item;
 use crate::policy::{Command, Grant, LOCAL, Right, User};
@@ -94,7 +95,8 @@ fn user(
     directory: &Path,
     known: &BTreeMap<String, Role>,
 ) -> Result<(User, Option<PublicKey>), Fault> {
-    let section = item.section(&["roles", "public_key", "certificate", "not_after"])?;
+    let section =
+        item.section(&["roles", "public_key", "certificate", "not_after", "requests_per_second"])?;
     let public_key = match (section.get("public_key"), section.get("certificate"), name) {
         (Some(item), _, LOCAL) | (None, Some(item), LOCAL) => {
             return Err(
@@ -116,6 +118,7 @@ fn user(
         commands: BTreeMap::new(),
         rights: BTreeMap::new(),
         not_after: section.optional("not_after", Item::moment)?,
+        requests_per_second: section.optional("requests_per_second", rate)?,
         line: Some(line),
     };
     for item in section.required("roles")?.list()? {

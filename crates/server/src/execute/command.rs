@@ -103,6 +103,8 @@ async fn live(
     let (written, ready) = tokio::join!(service.log.commit_durably(), service.launcher.prepare(&plan));
     written.map_err(|_| Refusal::internal("the log cannot be written"))?;
     let ready = ready.map_err(|error| not_run(&error))?;
+    plan.secrets = vec![];
+    plan.stdin = None;
     if job.cancelled_by().is_some() || !job.run() {
         return Err(cancelled(job));
     }
@@ -131,6 +133,10 @@ async fn live(
             let Refusal { failure, reason } = cancelled(job);
             return Err(Refusal { failure: Box::new(Failure { output: Some(output), ..*failure }), reason });
         }
+        jail::End::OutOfMemory => (
+            ErrorCode::OutOfMemory,
+            "the command used up the memory that it may take and was ended".to_owned(),
+        ),
         jail::End::CpuLimit => (
             ErrorCode::CpuLimit,
             "the command used up the processor's time that it may take and was ended".to_owned(),

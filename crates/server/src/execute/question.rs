@@ -1,6 +1,8 @@
 //! Answers about the server itself: what one may do, and how it stands with jobs.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 use transport::Listeners;
 use wire::Delivery;
 
@@ -40,6 +42,7 @@ pub(super) async fn answer(
                 }
             }
         }
+        Question::Metrics => Ok(Outcome::Value { json: metrics(service).to_string(), type_name: "metrics" }),
         Question::Cancel { job, view, by } => {
             let job = find(&job, &view)?;
             job.cancel(&by);
@@ -47,6 +50,22 @@ pub(super) async fn answer(
             Ok(status(&job))
         }
     }
+}
+
+/// docs/operating.md gives the keys.
+fn metrics(service: &Service) -> Value {
+    let replies: BTreeMap<_, _> = service.replies.by_code().collect();
+    let gate = &service.gate;
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": service.started.elapsed().as_secs_f64(),
+        "replies": replies,
+        "commands": { "running": gate.running(), "waiting": gate.waiting(), "jobs": service.jobs.count() },
+        "computations_waiting": gate.computing(),
+        "ids_remembered": service.jobs.ids_remembered(),
+        "log": { "records": service.log.records(), "problem": service.log.problem() },
+        "launcher": service.launcher.is_there(),
+    })
 }
 
 fn status(job: &Job) -> Outcome {

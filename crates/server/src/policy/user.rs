@@ -15,6 +15,8 @@ pub struct User {
     pub rights: BTreeMap<Right, Grant>,
     /// The moment from which on the user may do nothing.
     pub not_after: Option<Timestamp>,
+    /// How many requests a second the user may send, where it is not what the installation says of all.
+    pub requests_per_second: Option<u32>,
     /// Where the configuration names the user, if it does.
     pub line: Option<u32>,
 }
@@ -30,6 +32,8 @@ pub enum Right {
     Cancel,
     /// See what others asked for, and what came of it.
     History,
+    /// See how the server does.
+    Metrics,
 }
 
 /// Where a permission comes from.
@@ -54,6 +58,7 @@ impl User {
             commands: commands.map(|command| (command.clone(), Grant::Unnarrowed)).collect(),
             rights: Right::ALL.into_iter().map(|right| (right, Grant::Unnarrowed)).collect(),
             not_after: None,
+            requests_per_second: None,
             line: None,
         }
     }
@@ -66,7 +71,7 @@ impl User {
 
 impl Right {
     /// Every right.
-    pub const ALL: [Self; 4] = [Self::Compute, Self::Jobs, Self::Cancel, Self::History];
+    pub const ALL: [Self; 5] = [Self::Compute, Self::Jobs, Self::Cancel, Self::History, Self::Metrics];
 
     /// The spelling in the configuration.
     pub const fn as_str(self) -> &'static str {
@@ -75,6 +80,7 @@ impl Right {
             Self::Jobs => "jobs",
             Self::Cancel => "cancel",
             Self::History => "history",
+            Self::Metrics => "metrics",
         }
     }
 

@@ -1,0 +1,23 @@
+//! How long a client waits, and for what. `docs/limits.md` lists this with all other bounds.
+
+use std::time::Duration;
+
+use wire::limits::MAX_TIMEOUT;
+
+/// How long [`crate::Client::connect`] looks for a server.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long after a request's own time limit its reply may still come, and how long after a cancellation.
+pub const REPLY_MARGIN: Duration = Duration::from_secs(10);
+
+/// The longest wait for a reply: the longest time limit that a request can ask for, and some time for its way.
+pub const LONGEST_WAIT: Duration = MAX_TIMEOUT.saturating_add(REPLY_MARGIN);
+
+/// How long a server that was lost is looked for, for a request without a time limit of its own.
+pub const LONGEST_ABSENCE: Duration = Duration::from_mins(1);
+
+/// How long a client pauses before it looks for a server that it has lost. After each further attempt twice as long.
+pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);

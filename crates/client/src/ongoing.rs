@@ -1,0 +1,451 @@
+//! One request from its first sending to its answer: on as many connections as it takes, until its time is over.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use transport::{ConnectError, Received};
+use wire::{
+    Action, Delivery, ErrorCode, Event, EventKind, Failure, Output, Request, RequestId, Stream, Verdict,
+};
+
+use crate::client::{Answer, Client, NoAnswer};
+use crate::limits::{FIRST_PAUSE, LONGEST_ABSENCE, LONGEST_PAUSE, LONGEST_WAIT, REPLY_MARGIN};
+use crate::output::Delivered;
+
+/// A request that is under way. Dropping it leaves the command to the server.
+pub struct Ongoing<'a> {
+    client: &'a mut Client,
+    request: Request<'a>,
+    columns: Vec<Bytes>,
+    state: State,
+    began: Instant,
+    is_sent_again: bool,
+    /// When the request's own time is over.
+    deadline: Option<Instant>,
+    /// When the server was heard last.
+    heard: Instant,
+    /// Since when no server has said anything on a connection.
+    lost: Option<Instant>,
+    /// How long the next pause is.
+    pause: Duration,
+    job: Option<String>,
+    cancellation: Option<Cancellation>,
+    delivered: Delivered,
+    /// What came at once with what was told last.
+    told_next: VecDeque<Progress>,
+}
+
+/// What happens to a request.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// The server has the command under this name.
+    Started {
+        /// The job's name.
+        job: String,
+    },
+    /// The command has printed something. Each byte is told of once, on however many connections it came.
+    Printed {
+        /// Where.
+        stream: Stream,
+        /// What.
+        bytes: Bytes,
+    },
+    /// The command has printed something that did not come: there was no connection, and the server does not keep it.
+    Missing {
+        /// Where.
+        stream: Stream,
+        /// How much.
+        bytes: u64,
+    },
+    /// The server has no room for the request, which will be sent again after this time.
+    Busy(Duration),
+    /// The connection is gone; another is looked for.
+    Lost,
+    /// There is another connection, and the request was sent again on it.
+    Found,
+    /// The server does not cancel the job, and says why.
+    NotCancelled(Answer),
+    /// The answer. Nothing comes after it.
+    Answered(Answer),
+}
+
+enum State {
+    /// The request is to be sent on the connection that there is.
+    Ready,
+    /// It was sent.
+    Sent,
+    /// It is to be sent again at this time, on another connection if there is none.
+    Pausing(Instant),
+    /// It is answered.
+    Answered(Answer),
+}
+
+struct Cancellation {
+    /// The id of the request that cancels, once there is one.
+    id: Option<RequestId>,
+    step: Step,
+    wanted: Instant,
+}
+
+/// How far a cancellation has come, on the connection that there is now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Wanted,
+    /// The server was asked for the job's name.
+    Asked,
+    /// The server was told to cancel it.
+    Sent,
+}
+
+impl<'a> Ongoing<'a> {
+    pub(crate) fn new(client: &'a mut Client, mut request: Request<'a>, columns: Vec<Bytes>) -> Self {
+        let began = Instant::now();
+        let deadline = request.timeout.and_then(|timeout| began.checked_add(timeout));
+        let job = match &request.action {
+            Action::Os { .. } => {
+                request.id = request.id.or_else(random_id);
+                None
+            }
+            Action::Result { job, .. } => Some(job.clone().into_owned()),
+            _ => None,
+        };
+        let state = if client.connection().is_some() { State::Ready } else { State::Pausing(began) };
+        Self {
+            client,
+            request,
+            columns,
+            state,
+            began,
+            is_sent_again: false,
+            deadline,
+            heard: began,
+            lost: None,
+            pause: FIRST_PAUSE,
+            job,
+            cancellation: None,
+            delivered: Delivered::default(),
+            told_next: VecDeque::new(),
+        }
+    }
+
+    /// The id of the request: the caller's, or the one that was made for it.
+    pub fn id(&self) -> Option<&RequestId> {
+        self.request.id.as_ref()
+    }
+
+    /// Waits for what happens next. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// The answer did not come in time, or the connection was lost and could not be made again.
+    pub async fn next(&mut self) -> Result<Progress, NoAnswer> {
+        loop {
+            if let Some(told) = self.told_next.pop_front() {
+                return Ok(told);
+            }
+            match &self.state {
+                State::Ready => self.send(),
+                State::Sent => self.receive().await?,
+                State::Pausing(until) => {
+                    sleep_until(*until).await;
+                    self.resume().await?;
+                }
+                State::Answered(answer) => return Ok(Progress::Answered(answer.clone())),
+            }
+        }
+    }
+
+    /// Wants the command ended: the server is told as soon as it can be. The answer still comes, within
+    /// [`REPLY_MARGIN`] if the server is there.
+    pub fn cancel(&mut self) {
+        let wanted = Instant::now();
+        self.cancellation.get_or_insert(Cancellation { id: None, step: Step::Wanted, wanted });
+        // At once, for whoever cancels may not come to ask what happens next.
+        if matches!(self.state, State::Sent) {
+            self.send_cancellation();
+        }
+    }
+
+    fn send(&mut self) {
+        if let Some(deadline) = self.deadline.filter(|_| self.is_sent_again) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Of a request whose time is over the server may still have the answer.
+            self.request.timeout = Some(left.max(Duration::from_millis(1)));
+        }
+        self.is_sent_again = true;
+        let sent = self.client.connection().map(|to| to.submit(self.request.encode(), self.columns.clone()));
+        match sent {
+            Some(Ok(())) => self.state = State::Sent,
+            _ => self.lose(),
+        }
+    }
+
+    async fn receive(&mut self) -> Result<(), NoAnswer> {
+        self.send_cancellation();
+        let until = self.patience_ends();
+        let Some(connection) = self.client.connection() else {
+            self.lose();
+            return Ok(());
+        };
+        match timeout_at(until, connection.receive()).await {
+            Ok(Ok(received)) => self.take(received),
+            Ok(Err(_)) if self.is_repeatable() => self.lose(),
+            Ok(Err(_)) => return Err(NoAnswer::Lost),
+            Err(_) => return Err(NoAnswer::Late(until.saturating_duration_since(self.began))),
+        }
+        Ok(())
+    }
+
+    /// Sends the request again, on a new connection where the old one is gone.
+    async fn resume(&mut self) -> Result<(), NoAnswer> {
+        if self.client.connection().is_none() {
+            let until = self.absence_ends();
+            match timeout_at(until, self.client.reconnect()).await {
+                Ok(Ok(())) if self.lost.is_some() => self.told_next.push_back(Progress::Found),
+                Ok(Ok(())) => {}
+                Ok(Err(error @ ConnectError::KeyRefused { .. })) => return Err(not_found(&error)),
+                Ok(Err(error)) if Instant::now() >= until => return Err(not_found(&error)),
+                Ok(Err(_)) => {
+                    self.rest();
+                    return Ok(());
+                }
+                Err(_) => {
+                    let reason = "no server answered in time".to_owned();
+                    return Err(NoAnswer::NotFoundAgain { reason });
+                }
+            }
+        }
+        self.state = State::Ready;
+        Ok(())
+    }
+
+    fn take(&mut self, received: Received) {
+        (self.heard, self.lost, self.pause) = (Instant::now(), None, FIRST_PAUSE);
+        if let Some(bytes) = &received.attachment
+            && let Some(event) = Event::decode(&received.body)
+        {
+            if event.id.as_deref() == self.id().map(RequestId::as_str) {
+                self.learn_name(&event.job);
+                if let EventKind::Printed { stream, offset } = event.kind {
+                    self.tell_printed(stream, offset, bytes.clone());
+                }
+            }
+            return;
+        }
+        let answer = Answer(received);
+        let Ok(reply) = answer.reply() else {
+            // Whoever wants the reply will find out what is wrong with it.
+            self.finish(answer);
+            return;
+        };
+        if let Some(id) = &reply.id {
+            if self.cancellation.as_ref().and_then(|it| it.id.as_ref()).is_some_and(|own| own.as_str() == id)
+            {
+                if matches!(reply.verdict, Verdict::Failed(_)) {
+                    self.told_next.push_back(Progress::NotCancelled(answer));
+                }
+                return;
+            }
+            if self.id().is_some_and(|own| own.as_str() != id) {
+                return;
+            }
+        }
+        if self.asked_for_name() && matches!(reply.verdict, Verdict::Running { .. }) {
+            if let Some(job) = &reply.job {
+                self.learn_name(job);
+            }
+            return;
+        }
+        if let Some(pause) = self.busy_for(&reply.verdict) {
+            self.told_next.push_back(Progress::Busy(pause));
+            self.state = State::Pausing(after(pause));
+            return;
+        }
+        if self.wants_stream()
+            && let Some(output) = reply.verdict.output()
+        {
+            self.tell_rest(output);
+        }
+        self.finish(answer);
+    }
+
+    fn finish(&mut self, answer: Answer) {
+        if self.cancellation.is_some() {
+            // More than one reply may be under way.
+            self.client.disconnect();
+        }
+        self.state = State::Answered(answer);
+    }
+
+    fn learn_name(&mut self, job: &str) {
+        if self.job.is_none() {
+            self.job = Some(job.to_owned());
+            self.told_next.push_back(Progress::Started { job: job.to_owned() });
+        }
+    }
+
+    fn tell_printed(&mut self, stream: Stream, offset: u64, bytes: Bytes) {
+        let news = self.delivered.take(stream, offset, bytes);
+        self.tell_missing(stream, news.missing);
+        if !news.bytes.is_empty() {
+            self.told_next.push_back(Progress::Printed { stream, bytes: news.bytes });
+        }
+    }
+
+    fn tell_missing(&mut self, stream: Stream, bytes: u64) {
+        if bytes > 0 {
+            self.told_next.push_back(Progress::Missing { stream, bytes });
+        }
+    }
+
+    /// Tells of the output that only the reply has, or of what did not come before it.
+    fn tell_rest(&mut self, output: &Output<'_>) {
+        let both = [(Stream::Stdout, &output.stdout), (Stream::Stderr, &output.stderr)];
+        for (stream, bytes) in both {
+            match (output.streamed, stream) {
+                (None, _) => self.tell_printed(stream, 0, Bytes::copy_from_slice(bytes)),
+                (Some(streamed), Stream::Stdout) => {
+                    let missing = self.delivered.end(stream, streamed.stdout);
+                    self.tell_missing(stream, missing);
+                }
+                (Some(streamed), Stream::Stderr) => {
+                    let missing = self.delivered.end(stream, streamed.stderr);
+                    self.tell_missing(stream, missing);
+                }
+            }
+        }
+    }
+
+    fn send_cancellation(&mut self) {
+        let Some(Cancellation { id, step, .. }) = &mut self.cancellation else { return };
+        let Some(connection) = self.client.connection() else { return };
+        let body = match (&self.job, *step) {
+            (Some(job), Step::Wanted | Step::Asked) => {
+                *step = Step::Sent;
+                *id = random_id();
+                Request { id: id.clone(), timeout: None, action: Action::Cancel { job: job.into() } }.encode()
+            }
+            (None, Step::Wanted) => {
+                // With the same id the server says which job that is.
+                let mut named = self.request.clone();
+                let Action::Os { delivery, .. } = &mut named.action else { return };
+                if *delivery == Delivery::Detached {
+                    return;
+                }
+                *delivery = Delivery::Detached;
+                *step = Step::Asked;
+                named.encode()
+            }
+            (None, Step::Asked) | (_, Step::Sent) => return,
+        };
+        // What is lost here is noticed by whoever receives.
+        let _ = connection.submit(body, Vec::new());
+    }
+
+    fn asked_for_name(&self) -> bool {
+        self.cancellation.as_ref().is_some_and(|it| it.step != Step::Wanted) && !self.is_detached()
+    }
+
+    fn is_detached(&self) -> bool {
+        matches!(&self.request.action, Action::Os { delivery: Delivery::Detached, .. })
+    }
+
+    fn wants_stream(&self) -> bool {
+        matches!(
+            &self.request.action,
+            Action::Os { delivery: Delivery::Stream, .. } | Action::Result { stream: true, .. }
+        )
+    }
+
+    /// Whether it does no harm to send the request again.
+    fn is_repeatable(&self) -> bool {
+        !matches!(&self.request.action, Action::Os { .. }) || self.request.id.is_some()
+    }
+
+    /// How long to wait with a request that the server has no room for, if it is to be sent again.
+    fn busy_for(&self, verdict: &Verdict<'_>) -> Option<Duration> {
+        let Verdict::Failed(Failure { code: ErrorCode::Busy, retry_after, .. }) = verdict else {
+            return None;
+        };
+        let pause = jittered(retry_after.unwrap_or(FIRST_PAUSE).clamp(FIRST_PAUSE, LONGEST_WAIT));
+        let is_in_time = after(pause) < self.deadline?;
+        (is_in_time && self.cancellation.is_none()).then_some(pause)
+    }
+
+    fn lose(&mut self) {
+        self.client.disconnect();
+        self.lost.get_or_insert_with(Instant::now);
+        if let Some(cancellation) = &mut self.cancellation {
+            cancellation.step = Step::Wanted;
+        }
+        self.told_next.push_back(Progress::Lost);
+        self.rest();
+    }
+
+    fn rest(&mut self) {
+        self.state = State::Pausing(after(jittered(self.pause)).min(self.absence_ends()));
+        self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
+    }
+
+    fn absence_ends(&self) -> Instant {
+        let lost = self.lost.unwrap_or(self.began);
+        let allowed = lost.checked_add(LONGEST_ABSENCE).unwrap_or(lost);
+        self.deadline.unwrap_or(allowed).min(self.patience_ends())
+    }
+
+    fn patience_ends(&self) -> Instant {
+        let longest = self.request_ends();
+        match &self.cancellation {
+            Some(cancellation) => longest.min(with_margin(cancellation.wanted.max(self.heard))),
+            None => longest,
+        }
+    }
+
+    fn request_ends(&self) -> Instant {
+        match self.deadline {
+            Some(deadline) => with_margin(deadline),
+            None => self.began.checked_add(LONGEST_WAIT).unwrap_or(self.began),
+        }
+    }
+}
+
+impl Drop for Ongoing<'_> {
+    fn drop(&mut self) {
+        if !matches!(self.state, State::Answered(_)) {
+            // A late reply would answer the next request.
+            self.client.disconnect();
+        }
+    }
+}
+
+fn with_margin(instant: Instant) -> Instant {
+    instant.checked_add(REPLY_MARGIN).unwrap_or(instant)
+}
+
+fn after(pause: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(pause).unwrap_or(now)
+}
+
+fn not_found(error: &ConnectError) -> NoAnswer {
+    NoAnswer::NotFoundAgain { reason: error.to_string() }
+}
+
+/// Up to half longer, so that clients which lost their server together do not come back together.
+fn jittered(pause: Duration) -> Duration {
+    let share = random().map_or(0, |bytes| u32::from(bytes[0]));
+    let part = pause.checked_div(512).unwrap_or_default();
+    pause.saturating_add(part.saturating_mul(share))
+}
+
+/// An id that nobody else has.
+fn random_id() -> Option<RequestId> {
+    RequestId::parse(&format!("{:032x}", u128::from_le_bytes(random()?)))
+}
+
+/// Nothing where the system has no random numbers: then a command is not sent again.
+fn random() -> Option<[u8; 16]> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).ok().map(|()| bytes)
+}
