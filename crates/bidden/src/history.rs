@@ -16,6 +16,9 @@ use crate::terminal::{complain, harmless, inform, is_watched};
 /// How often `--follow` looks for new records.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 
+/// Rows that are spelled before they are printed.
+const ROWS_AT_ONCE: usize = 4096;
+
 /// The widest that a user's name and a result are shown on a terminal.
 const MAX_WHO_COLUMNS: usize = 16;
 const MAX_RESULT_COLUMNS: usize = 24;
@@ -79,28 +82,28 @@ impl Printer {
     }
 
     fn print(&mut self, rows: &[HistoryRow]) -> anyhow::Result<()> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut text = Vec::new();
-        match &mut self.table {
-            Some(table) => table.write(rows, &mut text),
-            None => {
-                for row in rows {
-                    text.extend_from_slice(&row.to_json());
-                    text.push(b'\n');
+        for rows in rows.chunks(ROWS_AT_ONCE) {
+            let mut text = Vec::new();
+            match &mut self.table {
+                Some(table) => table.write(rows, &mut text),
+                None => {
+                    for row in rows {
+                        text.extend_from_slice(&row.to_json());
+                        text.push(b'\n');
+                    }
                 }
             }
-        }
-        let mut stdout = anstream::stdout().lock();
-        match stdout.write_all(&text).and_then(|()| stdout.flush()) {
-            // As when `head` has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.is_unread = true;
-                Ok(())
+            let mut stdout = anstream::stdout().lock();
+            match stdout.write_all(&text).and_then(|()| stdout.flush()) {
+                // As when `head` has seen enough.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    self.is_unread = true;
+                    return Ok(());
+                }
+                written => written.context("cannot print")?,
             }
-            written => written.context("cannot print"),
         }
+        Ok(())
     }
 }
 
