@@ -6,6 +6,10 @@ mod job;
 mod kept;
 mod restore;
 
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "the model counts milliseconds and jobs, few of both")]
+mod model;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
