@@ -21,6 +21,7 @@ mod commandline;
 mod commands;
 mod documents;
 mod groups;
+mod history;
 mod hostile_peers;
 mod jail;
 mod jobs;

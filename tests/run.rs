@@ -18,6 +18,11 @@ use crate::printed::{check, text};
 /// How long a test waits for what has to happen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long the commands of one test sleep: a number that no other process has in its command line.
+fn mark(test: u32) -> String {
+    format!("{test}{:06}", std::process::id() % 1_000_000)
+}
+
 /// Commands that print and wait, each process of them marked by how long it sleeps.
 fn policy(mark: &str) -> String {
     let shell = |name: &str, script: &str| {
@@ -96,7 +101,7 @@ fn end_of_job(records: &[Value]) -> &str {
 
 #[test]
 fn what_a_command_prints_comes_at_once_and_each_stream_in_its_place() {
-    let daemon = Daemon::configured(&policy("50101"));
+    let daemon = Daemon::configured(&policy(&mark(501)));
     let output = bidden(&daemon, &["run", "both"]).output().expect("bidden starts");
     assert_eq!(output.stdout, b"one\n\xff\x1b[m", "byte for byte into a pipe");
     assert_eq!((text(&output.stderr), output.status.code()), ("two\n", Some(3)));
@@ -109,45 +114,45 @@ fn what_a_command_prints_comes_at_once_and_each_stream_in_its_place() {
 
 #[test]
 fn ctrl_c_ends_the_command_and_waits_for_its_end() {
-    for (signal, code, mark) in [(Signal::INT, 130, "50201"), (Signal::TERM, 143, "50202")] {
-        let daemon = Daemon::configured(&policy(mark));
+    for (signal, code, mark) in [(Signal::INT, 130, mark(502)), (Signal::TERM, 143, mark(512))] {
+        let daemon = Daemon::configured(&policy(&mark));
         let mut client = Client::start(&mut bidden(&daemon, &["run", "waits"]));
         client.prints("begun\n");
         client.signal(signal);
         check(&client.end(), code, "", "bidden: ");
-        assert!(processes_marked(mark).is_empty(), "when the client has ended, so has the command");
+        assert!(processes_marked(&mark).is_empty(), "when the client has ended, so has the command");
         assert_eq!(end_of_job(&daemon.stop()), "cancelled");
     }
 }
 
 #[test]
 fn ctrl_c_reaches_a_command_whose_name_was_not_told() {
-    let daemon = Daemon::configured(&policy("50301"));
+    let daemon = Daemon::configured(&policy(&mark(503)));
     let client = Client::start(&mut bidden(&daemon, &["run", "--json", "waits"]));
     daemon.wait_for_start_of_command();
     client.signal(Signal::INT);
     check(&client.end(), 130, "\"code\":\"cancelled\"", "");
-    wait_until_gone("50301");
+    wait_until_gone(&mark(503));
     let records = daemon.stop();
     assert_eq!((count(&records, "started"), end_of_job(&records)), (1, "cancelled"));
 }
 
 #[test]
 fn a_second_ctrl_c_leaves_at_once() {
-    let daemon = Daemon::configured(&policy("50401"));
+    let daemon = Daemon::configured(&policy(&mark(504)));
     let mut client = Client::start(&mut bidden(&daemon, &["run", "waits"]));
     client.prints("begun\n");
     // Nobody answers the cancellation.
     daemon.signal(Signal::STOP);
     assert_eq!(client.leave().code(), Some(130));
     daemon.signal(Signal::CONT);
-    wait_until_gone("50401");
+    wait_until_gone(&mark(504));
     assert_eq!(end_of_job(&daemon.stop()), "cancelled");
 }
 
 #[test]
 fn a_reader_who_pauses_holds_up_its_own_command_and_nothing_else() {
-    let daemon = Daemon::configured(&policy("50501"));
+    let daemon = Daemon::configured(&policy(&mark(505)));
     let mut paused = Client::start(&mut bidden(&daemon, &["run", "endless"]));
     paused.prints("0123456789abcdef\n");
     let mut other = Client::start(&mut bidden(&daemon, &["run", "slowly"]));
@@ -160,7 +165,7 @@ fn a_reader_who_pauses_holds_up_its_own_command_and_nothing_else() {
 
 #[test]
 fn a_command_whose_output_nobody_reads_any_more_is_ended() {
-    let daemon = Daemon::configured(&policy("50601"));
+    let daemon = Daemon::configured(&policy(&mark(506)));
     let mut client = Client::start(&mut bidden(&daemon, &["run", "endless"]));
     client.prints("0123456789abcdef\n");
     drop(client.0.stdout.take());
@@ -170,7 +175,7 @@ fn a_command_whose_output_nobody_reads_any_more_is_ended() {
 
 #[test]
 fn a_job_is_left_found_again_followed_and_cancelled() {
-    let daemon = Daemon::configured(&policy("50701"));
+    let daemon = Daemon::configured(&policy(&mark(507)));
     let output = bidden(&daemon, &["run", "--detach", "waits"]).output().expect("bidden starts");
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
     let job = text(&output.stdout).trim();
@@ -187,9 +192,9 @@ fn a_job_is_left_found_again_followed_and_cancelled() {
     left.prints("begun\n");
     left.signal(Signal::INT);
     check(&left.end(), 130, "", "");
-    assert!(!processes_marked("50701").is_empty());
+    assert!(!processes_marked(&mark(507)).is_empty());
     check(&run(&["cancel", job]), 0, &format!("{job}: cancelled\n"), "");
-    assert!(processes_marked("50701").is_empty());
+    assert!(processes_marked(&mark(507)).is_empty());
     check(&following.end(), 125, "", "bidden: ");
     check(&run(&["cancel", job]), 0, "cancelled", "");
     check(&run(&["jobs"]), 0, "cancelled", "");
@@ -202,7 +207,7 @@ fn a_job_is_left_found_again_followed_and_cancelled() {
 
 #[test]
 fn the_same_id_runs_once() {
-    let daemon = Daemon::configured(&policy("50801"));
+    let daemon = Daemon::configured(&policy(&mark(508)));
     let run = |arguments: &[&str]| bidden(&daemon, arguments).output().expect("bidden starts");
     for _ in 0..2 {
         check(&run(&["run", "--id", "nightly-1", "slowly"]), 0, "one\ntwo\n", "");
@@ -210,6 +215,20 @@ fn the_same_id_runs_once() {
     check(&run(&["run", "--id", "nightly-1", "both"]), 125, "", "bidden: ");
     check(&run(&["run", "--id", "not one", "slowly"]), 125, "", "must be 1 to 64 characters");
     assert_eq!(count(&daemon.stop(), "started"), 1);
+}
+
+#[test]
+fn send_shows_the_events_of_a_stream_as_they_come() {
+    let daemon = Daemon::configured(&policy(&mark(513)));
+    let file = daemon.log().with_file_name("request.json");
+    let request = r#"{"command_type":"os","command_name":"both","stream":true}"#;
+    std::fs::write(&file, request).expect("written");
+    let output = bidden(&daemon, &["send"]).arg(file).output().expect("bidden starts");
+    assert_eq!(output.status.code(), Some(3));
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(shown.starts_with("{\"event\":\"started\""), "{shown}");
+    assert!(shown.contains("\"offset\":0}\none\n"), "{shown}");
+    assert!(shown.lines().last().is_some_and(|line| line.contains("\"exit_code\":3")), "{shown}");
 }
 
 /// Stands between a client and its server, and cuts the first connection when it is told to.
@@ -242,7 +261,7 @@ fn connection_that_can_be_cut(daemon: &Daemon) -> (String, mpsc::Sender<()>) {
 
 #[test]
 fn a_lost_connection_costs_no_output_and_runs_nothing_twice() {
-    let daemon = Daemon::configured(&policy("50901"));
+    let daemon = Daemon::configured(&policy(&mark(509)));
     let (endpoint, cut) = connection_that_can_be_cut(&daemon);
     let mut client = Client::start(&mut at(&endpoint, &["run", "slowly"]));
     client.prints("one\n");
@@ -253,7 +272,7 @@ fn a_lost_connection_costs_no_output_and_runs_nothing_twice() {
 
 #[test]
 fn a_command_whose_server_was_killed_is_asked_for_again_and_not_run_again() {
-    let daemon = Daemon::configured(&policy("51001"));
+    let daemon = Daemon::configured(&policy(&mark(510)));
     let mut client = Client::start(&mut bidden(&daemon, &["run", "waits"]));
     client.prints("begun\n");
     let daemon = daemon.killed_and_started_again_in_its_place();
@@ -271,7 +290,7 @@ fn a_person_is_told_why_it_takes_so_long_and_the_terminal_is_left_alone() {
     let open = || std::fs::File::options().read(true).write(true).open(&name).expect("opened");
     let mut screen = Screen::watch(terminal);
 
-    let daemon = Daemon::configured(&policy("51101"));
+    let daemon = Daemon::configured(&policy(&mark(511)));
     let mut shown = bidden(&daemon, &["run", "both"]);
     shown.stdout(open()).stderr(open()).status().expect("bidden starts");
     screen.shows("one\r\n");

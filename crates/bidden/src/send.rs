@@ -9,12 +9,20 @@ use client::NoAnswer;
 use crate::arguments::Send;
 use crate::ask::{connect, print_raw};
 use crate::exit::Exit;
-use crate::terminal::complain;
+use crate::terminal::{complain, pass_on};
 
 pub(crate) async fn send(arguments: Send) -> anyhow::Result<Exit> {
     let frame = read(&arguments.file)?;
     let patience = arguments.server.timeout.unwrap_or(client::LONGEST_WAIT);
-    match connect(&arguments.server).await?.exchange(frame, vec![], patience).await {
+    let mut printed = Ok(());
+    let event = |header: &[u8], bytes: &[u8]| {
+        if printed.is_ok() {
+            printed = print_event(header, bytes);
+        }
+    };
+    let answer = connect(&arguments.server).await?.exchange(frame, vec![], patience, event).await;
+    printed.context("cannot print an event")?;
+    match answer {
         Ok(answer) => print_raw(&answer),
         Err(late @ NoAnswer::Late(_)) => {
             complain(&late.to_string());
@@ -22,6 +30,15 @@ pub(crate) async fn send(arguments: Send) -> anyhow::Result<Exit> {
         }
         Err(lost) => Err(lost.into()),
     }
+}
+
+/// Both frames of an event as they came: a line of JSON, and the output behind it.
+fn print_event(header: &[u8], bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    for part in [header, b"\n", bytes] {
+        pass_on(&mut stdout, part)?;
+    }
+    Ok(())
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use transport::{ConnectError, Connection, Lost, Received, Security};
-use wire::{InvalidReply, Reply, Request};
+use wire::{Event, InvalidReply, Reply, Request};
 
 use crate::limits::CONNECT_TIMEOUT;
 use crate::ongoing::{Ongoing, Progress};
@@ -85,7 +85,7 @@ impl Client {
     }
 
     /// Sends a frame of any content, and the frames of columns that it names, and waits for one answer. Sends nothing
-    /// twice.
+    /// twice. Both frames of each event that comes before the answer go to `event`.
     ///
     /// # Errors
     /// The connection was lost or the answer did not come in time.
@@ -94,6 +94,7 @@ impl Client {
         frame: Vec<u8>,
         columns: Vec<Bytes>,
         patience: Duration,
+        mut event: impl FnMut(&[u8], &[u8]),
     ) -> Result<Answer, NoAnswer> {
         // Kept only where no answer can be left on it.
         let connection = match self.connection.take() {
@@ -104,7 +105,13 @@ impl Client {
         };
         let exchange = async {
             connection.submit(frame, columns)?;
-            connection.receive().await
+            loop {
+                let received = connection.receive().await?;
+                match &received.attachment {
+                    Some(bytes) if Event::decode(&received.body).is_some() => event(&received.body, bytes),
+                    _ => return Ok(received),
+                }
+            }
         };
         match tokio::time::timeout(patience, exchange).await {
             Ok(Ok(received)) => {

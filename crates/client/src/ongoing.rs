@@ -222,7 +222,9 @@ impl<'a> Ongoing<'a> {
 
     fn take(&mut self, received: Received) {
         (self.heard, self.lost, self.pause) = (Instant::now(), None, FIRST_PAUSE);
-        if let (Some(event), Some(bytes)) = (Event::decode(&received.body), &received.attachment) {
+        if let Some(bytes) = &received.attachment
+            && let Some(event) = Event::decode(&received.body)
+        {
             if event.id.as_deref() == self.id().map(RequestId::as_str) {
                 self.learn_name(&event.job);
                 if let EventKind::Printed { stream, offset } = event.kind {

@@ -300,6 +300,7 @@ fn take_text(rest: &mut &[u8]) -> Result<String, Malformed> {
 /// # Panics
 /// That does not hold.
 #[cfg(any(test, feature = "fuzz"))]
+#[cfg_attr(not(feature = "fuzz"), expect(unreachable_pub, reason = "it is shown to the fuzz target alone"))]
 pub fn check_every_reading(bytes: &[u8]) {
     let same = |written: &[u8]| assert_eq!(written, bytes);
     if let Ok(order) = Order::decode(bytes) {
