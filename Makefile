@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench bench-calc soak-jail fuzz fmt clean \
+.PHONY: help demo test bench bench-calc bench-history bench-jail soak-jail fuzz fmt clean \
 	format dependencies lint docs rust-tests client-tests
 
 # rustup's programs, also in a shell that was open before they were installed.
@@ -11,6 +11,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 FUZZ_SECONDS ?= 60
 SOAK_COMMANDS ?= 100000
+HISTORY_MIB ?= 1024
 FUZZ_TARGETS := request reply expression differential columns message
 
 help: ## List the commands
@@ -34,6 +35,16 @@ bench-calc: ## Measure calc beside other evaluators, CPython and NumPy; writes b
 	@setup/prepare bench
 	.venv/bin/python -m pip --quiet --disable-pip-version-check install --requirement bench/calc/requirements.txt
 	cargo run --release --locked --package bench-calc
+
+bench-history: ## Measure `bidden history` on a log of HISTORY_MIB (1,024) beside cat and grep
+	@setup/prepare bench
+	cargo build --release --locked --bin bidden --bin bench
+	$(TARGET)/release/bench history $(HISTORY_MIB)
+
+bench-jail: ## Measure what the parts of a jailed command cost
+	@setup/prepare bench
+	cargo build --release --locked --bin bidden --bin bench
+	$(TARGET)/release/bench parts
 
 soak-jail: ## Run SOAK_COMMANDS (100,000) commands and see that nothing grows
 	@setup/prepare bench

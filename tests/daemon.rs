@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
@@ -19,6 +20,7 @@ pub(crate) struct Daemon {
     pub(crate) endpoint: String,
     pub(crate) endpoints: Vec<String>,
     directory: TempDir,
+    stderr: Arc<Mutex<Vec<String>>>,
 }
 
 impl Daemon {
@@ -80,9 +82,13 @@ impl Daemon {
                 None => panic!("it does not serve: {line}"),
             }
         }
+        let stderr = Arc::new(Mutex::new(Vec::new()));
         // What comes later is read so that the server never waits for it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, endpoint: endpoints[0].clone(), endpoints, directory }
+        std::thread::spawn({
+            let stderr = Arc::clone(&stderr);
+            move || lines.for_each(|line| stderr.lock().expect("no panic").push(line.expect("text")))
+        });
+        Self { child, endpoint: endpoints[0].clone(), endpoints, directory, stderr }
     }
 
     /// Kills the server and starts another on what it leaves behind.
@@ -115,6 +121,11 @@ impl Daemon {
     /// The file of a server that was started with [`Self::configured`].
     pub(crate) fn configuration(&self) -> PathBuf {
         self.directory.path().join("bidden.toml")
+    }
+
+    /// What it has said on its standard error since it serves.
+    pub(crate) fn stderr(&self) -> Vec<String> {
+        self.stderr.lock().expect("no panic").clone()
     }
 
     pub(crate) fn log(&self) -> PathBuf {

@@ -5,9 +5,11 @@
 
 mod curve;
 mod echo;
+mod history;
 mod load;
 mod machine;
 mod overload;
+mod parts;
 mod processes;
 mod rounds;
 mod servers;
@@ -31,12 +33,18 @@ use crate::rounds::Plan;
 const USAGE: &str = "\
 usage: bench [all] [--rounds N] [--seconds S]   measure everything (5 rounds, 1 second a load and server)
        bench echo [SERVER CLIENT]               only serve the bare echo, until killed; with CURVE between certificates
+       bench history [MIB]                      read back a log of that size (1,024), beside cat and grep
        bench overload [SECONDS]                 ask for ten times too much (for 60 s) and see that others are served
+       bench parts                              what the parts of a jailed command cost, in half a minute
        bench soak [COMMANDS]                    run commands (100,000) and see that nothing grows";
 /// How long `overload` asks for too much where nobody says.
 const OVERLOAD_SECONDS: u64 = 60;
 /// Commands that `soak` runs where nobody says.
 const SOAK_COMMANDS: u64 = 100_000;
+/// For each part in each round.
+const PART_TIME: Duration = Duration::from_millis(600);
+/// MiB of the log that `history` reads where nobody says.
+const HISTORY_MIB: u32 = 1024;
 const NOISE: &str = "NOISY: the rounds differ by more than 25 %. Measure again on a quiet machine.\n\n";
 
 fn main() -> Result<()> {
@@ -49,6 +57,9 @@ fn main() -> Result<()> {
         ["overload", seconds] => overload::overload(Duration::from_secs(
             seconds.parse().context("overload wants a number of seconds")?,
         )),
+        ["parts"] => parts::parts(PART_TIME),
+        ["history"] => history::history(HISTORY_MIB),
+        ["history", mib] => history::history(mib.parse().context("history wants a number of MiB")?),
         ["soak"] => soak::soak(SOAK_COMMANDS),
         ["soak", commands] => soak::soak(commands.parse().context("soak wants a number of commands")?),
         ["help" | "--help" | "-h"] => {

@@ -90,19 +90,22 @@ pub(crate) fn spawn_bidden_with_true(log: &Path) -> Result<Start> {
 /// bidden with everything on: `BIDDEN_BIN`, or the program beside this one, as `cargo build --release` leaves it. It
 /// listens in plain text, or as its configuration says.
 pub(crate) fn spawn_bidden(log: &Path, configuration: Option<&Path>) -> Result<Start> {
-    let program = match std::env::var_os("BIDDEN_BIN") {
-        Some(program) => PathBuf::from(program),
-        None => std::env::current_exe()?.with_file_name("bidden"),
-    };
-    if !program.is_file() {
+    let Some(program) = bidden() else {
         return Ok(Start::Skipped("no binary"));
-    }
+    };
     let mut command = Command::new(program);
     command.args(["serve", "--listen", "tcp://127.0.0.1:0", "--log"]).arg(log).env_remove("BIDDEN_CONFIG");
     if let Some(configuration) = configuration {
         command.arg("--config").arg(configuration);
     }
     Server::start(command).map(Start::Running)
+}
+
+/// `BIDDEN_BIN`, or the program beside this one.
+pub(crate) fn bidden() -> Option<PathBuf> {
+    let beside = || std::env::current_exe().ok().map(|program| program.with_file_name("bidden"));
+    let program = std::env::var_os("BIDDEN_BIN").map(PathBuf::from).or_else(beside);
+    program.filter(|program| program.is_file())
 }
 
 fn wait_for_port(lines: &Receiver<String>) -> Result<u16> {

@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use client::RequestId;
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use server::VerificationKey;
 
 use crate::columns::ColumnFile;
@@ -57,6 +60,8 @@ pub(crate) enum Mode {
     /// Check, explain and test a configuration
     #[command(subcommand)]
     Policy(Policy),
+    /// Show who ran and computed what on this machine, when and with what result
+    History(History),
     /// Check a log, or make what seals it
     #[command(subcommand)]
     Log(Log),
@@ -361,6 +366,45 @@ pub(crate) struct Send {
     pub(crate) file: PathBuf,
 }
 
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Reads the log's files on this machine, rotated and compressed ones too. Each job and each other
+request is one row, newest last; behind them what has not ended. Times are UTC.
+
+The exit code is 0, also where there is nothing to show, and 125 if the log cannot be read.
+
+Examples:
+  bidden history --since 2h --failed
+  bidden history --user ann --command ping --log /var/log/bidden/server.log
+  bidden history --follow
+  bidden history --json --since 2026-11-24 | jq .command")]
+pub(crate) struct History {
+    /// The log
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_LOG)]
+    pub(crate) log: PathBuf,
+    /// Only what this user asked for
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Only this command
+    #[arg(long, value_name = "NAME")]
+    pub(crate) command: Option<String>,
+    /// Only what began or ended since: 90s, 30m, 2h or 7d ago; a date, or an RFC 3339 time, of UTC
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only what was refused, went wrong or ended with another exit code than 0
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// Go on showing what comes, until Ctrl-C
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Print each row as a JSON object instead, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The newest so many rows
+    #[arg(long, value_name = "ROWS", default_value_t = 1000)]
+    pub(crate) max: usize,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Log {
     /// Say whether a log is as it was written, in all the files that it was rotated into
@@ -531,6 +575,29 @@ fn id(text: &str) -> Result<RequestId, String> {
     RequestId::parse(text).ok_or_else(|| "must be 1 to 64 characters of A-Z a-z 0-9 . _ -".to_owned())
 }
 
+/// A moment: so long ago, or a date or time.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let wrong = || "write it as 90s, 30m, 2h, 7d, 2026-11-24 or 2026-11-24T08:00:00Z".to_owned();
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(moment);
+    }
+    if let Ok(date) = text.parse::<Date>() {
+        return TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).map_err(|error| error.to_string());
+    }
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_lowercase());
+    let count: i64 = digits.parse().ok().filter(|count| *count >= 0).ok_or_else(wrong)?;
+    let unit = match text.strip_prefix(digits) {
+        Some("s") => 1,
+        Some("m") => 60,
+        Some("h") => 60 * 60,
+        Some("d") => 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let ago = count.checked_mul(unit).map(SignedDuration::from_secs).ok_or_else(wrong)?;
+    // Longer ago than there are times is since ever.
+    Ok(Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::MIN))
+}
+
 fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=NUMBER, such as x=2.5")?;
     let value = value.trim();
@@ -544,11 +611,33 @@ fn variable(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Arguments;
+    use super::{Arguments, Timestamp, moment};
     use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_moment_is_a_date_or_so_long_ago() {
+        for (text, expected) in [
+            ("2026-11-24", "2026-11-24T00:00:00Z"),
+            ("2026-11-24T08:00:00Z", "2026-11-24T08:00:00Z"),
+            ("2026-11-24T08:00:00.5+01:00", "2026-11-24T07:00:00.5Z"),
+        ] {
+            assert_eq!(moment(text).expect(text).to_string(), expected);
+        }
+        for (text, seconds) in [("0s", 0_i64), ("90s", 90), ("30m", 1800), ("2h", 7200), ("7d", 604_800)] {
+            let moment = moment(text).expect(text);
+            let ago = Timestamp::now().duration_since(moment).as_secs();
+            assert!((seconds..seconds.saturating_add(5)).contains(&ago), "{text}: {ago}");
+        }
+        assert_eq!(moment("9999999999d").expect("long ago"), Timestamp::MIN);
+        for text in
+            ["", "2", "h", "-2h", "2w", "2H", "1.5h", "yesterday", "2026-13-01", "99999999999999999999s"]
+        {
+            assert!(moment(text).is_err(), "{text}");
+        }
     }
 }

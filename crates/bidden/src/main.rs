@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod follow;
+mod history;
 mod hosts;
 mod init;
 mod invitation;
@@ -85,6 +86,7 @@ async fn dispatch(mode: Mode) -> anyhow::Result<Exit> {
         Mode::Metrics(arguments) => metrics::metrics(arguments).await,
         Mode::Policy(arguments) => policy::policy(arguments),
         Mode::Send(arguments) => send::send(arguments).await,
+        Mode::History(arguments) => history::history(arguments).await,
         Mode::Log(arguments) => log::log(arguments),
         Mode::Init(arguments) => init::init(&arguments),
         Mode::Invite(arguments) => invitation::invite(&arguments),

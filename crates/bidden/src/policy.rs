@@ -118,13 +118,19 @@ fn explain(arguments: &Explain) -> anyhow::Result<Exit> {
         return answer(false, &format!("refused: the time of `{}` is over (`not_after`)", user.name), &text);
     }
     match policy.decide_command(user, name, parameters) {
-        Ok(Permitted { command, arguments, grant }) => {
+        Ok(Permitted { command, invocation, grant }) => {
             match grant {
                 Grant::Role { name, line } => row("role", &format!("{name}, {}", place(Some(*line)))),
                 Grant::Unnarrowed => row("role", "none is needed: no [users.local] narrows this user"),
             }
-            let vector = [vec![command.program.to_string_lossy().into_owned()], arguments].concat();
+            let vector =
+                [vec![command.program.to_string_lossy().into_owned()], invocation.arguments].concat();
             row("runs", &format!("{vector:?}"));
+            if !invocation.secrets.is_empty() {
+                let variables: Vec<_> =
+                    invocation.secrets.iter().map(|secret| secret.name.as_str()).collect();
+                row("secret", &format!("in the variables {}", variables.join(", ")));
+            }
             row("at most", &format!("{} s", command.time_limit.as_secs_f64()));
             answer(true, &format!("`{}` may run this", user.name), &text)
         }

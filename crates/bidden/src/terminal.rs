@@ -73,7 +73,7 @@ fn begun_character(bytes: &[u8]) -> usize {
 }
 
 /// The text with every control and direction-changing character spelled out, except line ends and tabs.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -10,15 +10,17 @@ use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use zeroize::Zeroizing;
 
 use crate::confinement::{Confinement, Exec, Network, Processes};
 use crate::filesystem::{SystemFiles, is_hidden};
 use crate::identity::Becoming;
-use crate::limits::PROCESSES;
+use crate::limits::{NO_CORE, PROCESSES};
 use crate::machine::{Feature, Machine, highest_process_number};
 use crate::program::Program;
 use crate::rule::{Input, Rule};
 use crate::seccomp::{Filter, Subject};
+use crate::variable::Variable;
 
 /// The search path of every command.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -68,7 +70,7 @@ pub(crate) struct Entry {
     pub(crate) process_limit: Vec<u8>,
     pub(crate) cpu_time: Duration,
     pub(crate) becoming: Becoming,
-    pub(crate) environment: Vec<CString>,
+    pub(crate) environment: Vec<Zeroizing<CString>>,
     pub(crate) working_directory: CString,
     pub(crate) umask: Mode,
     pub(crate) limits: Vec<(Resource, Rlimit)>,
@@ -80,8 +82,8 @@ pub(crate) struct Entry {
 pub(crate) struct Checked(Rule);
 
 impl Checked {
-    pub(crate) fn allows(&self, arguments: &[String]) -> bool {
-        (self.0.check)(arguments)
+    pub(crate) fn allows(&self, arguments: &[String], secrets: &[Variable]) -> bool {
+        (self.0.check)(arguments, secrets)
     }
 }
 
@@ -161,18 +163,16 @@ impl Entry {
 }
 
 /// The fixed list and what the rule adds; nothing of the server's is inherited.
-fn environment(confinement: &Confinement, machine: Machine) -> std::io::Result<Vec<CString>> {
+fn environment(confinement: &Confinement, machine: Machine) -> std::io::Result<Vec<Zeroizing<CString>>> {
     // An empty directory that nobody else can put anything into, or none.
     let home = if machine.has(Feature::PrivateTmp) { "HOME=/tmp" } else { "HOME=/nonexistent" };
-    let fixed = [PATH, LANG, home].into_iter().map(str::to_owned);
-    let added = confinement.environment.iter().map(|(name, value)| format!("{name}={value}"));
-    let strings = fixed
-        .filter(|fixed| {
-            let name = fixed.split('=').next();
-            confinement.environment.iter().all(|(added, _)| Some(added.as_str()) != name)
-        })
-        .chain(added);
-    strings.map(|string| CString::new(string).map_err(std::io::Error::from)).collect()
+    let fixed = [PATH, LANG, home].into_iter().filter(|fixed| {
+        let name = fixed.split('=').next();
+        confinement.environment.iter().all(|added| Some(added.name.as_str()) != name)
+    });
+    let fixed = fixed.map(|fixed| CString::new(fixed).map(Zeroizing::new));
+    let added = confinement.environment.iter().map(Variable::as_environment);
+    Ok(fixed.chain(added).collect::<Result<_, _>>()?)
 }
 
 /// A command's limit of descriptors: as its rule says, and so that the launcher has some beyond it.
@@ -196,7 +196,7 @@ fn limits(confinement: &Confinement, machine: Machine, descriptors: u64) -> Vec<
         (Resource::As, limits.address_space, limits.address_space),
         (Resource::Nofile, descriptors, descriptors),
         (Resource::Fsize, limits.file_bytes, limits.file_bytes),
-        (Resource::Core, 0, 0),
+        (Resource::Core, NO_CORE, NO_CORE),
     ];
     if !machine.has(Feature::ProcessLimit) {
         let processes = PROCESSES_OF_A_USER.max(u64::from(limits.processes.max(PROCESSES)));
@@ -215,6 +215,7 @@ mod tests {
     use super::environment;
     use crate::confinement::Confinement;
     use crate::machine::{Feature, Machine};
+    use crate::variable::Variable;
 
     #[test]
     fn the_environment_is_the_fixed_list_and_what_the_rule_adds() {
@@ -227,7 +228,7 @@ mod tests {
         let fixed = strings(&Confinement::default());
         assert!(fixed.ends_with("/bin LANG=C.UTF-8 HOME=/tmp"), "{fixed}");
         let added = Confinement {
-            environment: vec![("LANG".into(), "de_DE.UTF-8".into()), ("A".into(), "b=c".into())],
+            environment: vec![Variable::new("LANG", "de_DE.UTF-8"), Variable::new("A", "b=c")],
             ..Confinement::default()
         };
         assert!(strings(&added).ends_with("/bin HOME=/tmp LANG=de_DE.UTF-8 A=b=c"));

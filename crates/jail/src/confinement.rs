@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::limits::{ADDRESS_SPACE_BYTES, CPU_TIME, DESCRIPTORS, FILE_BYTES, OUTPUT_BYTES, PROCESSES};
+use crate::variable::Variable;
 
 /// Around one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct Confinement {
     /// The capabilities that it keeps.
     pub capabilities: Vec<Capability>,
     /// What stands in its environment beside `PATH`, `LANG` and `HOME`.
-    pub environment: Vec<(String, String)>,
+    pub environment: Vec<Variable>,
     /// Where it starts.
     pub working_directory: PathBuf,
     /// The permissions that files it makes do not get.

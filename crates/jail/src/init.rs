@@ -3,7 +3,7 @@
 //!
 //! It listens to the server alone, by a socket that no command inherits; when the server closes it, the jail is over.
 
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
+use zeroize::Zeroize as _;
 
 use crate::book::{Book, Entry};
 use crate::child::{Child, NotExecuted, Step};
@@ -148,8 +149,11 @@ impl Prepared {
 /// Waits for the order and carries it out. Nothing where the server is gone, or never gave one.
 fn serve(socket: &OwnedFd, book: &Book, prepared: &mut Preparation) -> Option<FromJail> {
     wait_for(&[socket.as_fd()], None).ok()?;
-    let received = socket::receive_order(socket).ok().filter(|received| !received.bytes.is_empty())?;
-    let Ok(order) = Order::decode(&received.bytes) else {
+    let mut received = socket::receive_order(socket).ok().filter(|received| !received.bytes.is_empty())?;
+    let order = Order::decode(&received.bytes);
+    // They may hold secrets.
+    received.bytes.zeroize();
+    let Ok(order) = order else {
         return Some(FromJail::Refused("the order is malformed".to_owned()));
     };
     let prepared = match prepared {
@@ -169,8 +173,8 @@ fn serve(socket: &OwnedFd, book: &Book, prepared: &mut Preparation) -> Option<Fr
     }
     let standard = [stdin.unwrap_or(book.null.as_fd()), stdout, stderr];
     let started = start(&order, entry, book, prepared, standard, socket);
-    // Only the command shall hold its streams from now on.
-    drop(received);
+    // Only the command shall hold its streams, and its secrets, from now on.
+    drop((received, order));
     let group = prepared.group.as_mut().map(|group| &mut group.watched);
     match started {
         Ok(command) => Some(command.watch(socket, &prepared.signals, group)),
@@ -194,7 +198,7 @@ fn start(
     // First the rule's own files: a path among the arguments is looked for where the command will find it.
     filesystem::restore(&prepared.kept, &entry.kept, &entry.write)
         .map_err(|error| failed(Step::Mounts, &error))?;
-    if !entry.check.allows(&order.arguments) || order.time_limit > entry.time_limit {
+    if !entry.check.allows(&order.arguments, &order.secrets) || order.time_limit > entry.time_limit {
         return Err(FromJail::Refused("the launcher's policy does not produce this plan".to_owned()));
     }
     if let Some(group) = &mut prepared.group {
@@ -225,6 +229,12 @@ fn start(
         let argument = CString::new(argument.as_bytes());
         vector.push(argument.map_err(|_| FromJail::Refused("an argument holds a NUL".to_owned()))?);
     }
+    let mut secrets = Vec::new();
+    for secret in &order.secrets {
+        let secret = secret.as_environment();
+        secrets.push(secret.map_err(|_| FromJail::Refused("a secret holds a NUL".to_owned()))?);
+    }
+    let environment = entry.environment.iter().chain(&secrets).map(|variable| variable.as_c_str());
     let network = book.empty_network.as_ref().filter(|_| entry.network == Network::None);
     let child = Child {
         standard,
@@ -242,8 +252,8 @@ fn start(
         ruleset: ruleset.as_ref().map(OwnedFd::as_fd),
         filter: entry.filter.as_deref(),
         socket: socket.as_fd(),
-        arguments: &pointers(&vector),
-        environment: &pointers(&entry.environment),
+        arguments: &pointers(vector.iter().map(CString::as_c_str)),
+        environment: &pointers(environment),
     };
     let pid = match &mut prepared.group {
         Some(group) => group.start(|| child.start()),
@@ -288,8 +298,8 @@ fn of_rule(mut rules: FileRules, entry: &Entry, book: &Book) -> io::Result<FileR
 }
 
 /// As execve(2) takes them.
-fn pointers(strings: &[CString]) -> Vec<*const c_char> {
-    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+fn pointers<'s>(strings: impl Iterator<Item = &'s CStr>) -> Vec<*const c_char> {
+    strings.map(CStr::as_ptr).chain([ptr::null()]).collect()
 }
 
 /// The processes of a command.

@@ -22,6 +22,7 @@ use crate::processes::{
     take_signals,
 };
 use crate::rule::Rule;
+use crate::server::forbid_core_dumps;
 use crate::socket;
 
 /// Serves the server at the other end of this process's standard input until it is gone, and does not come back. Must be
@@ -66,6 +67,7 @@ impl Keeper {
         // The leader of a process group cannot, and need not: it is in nobody's terminal group then.
         let _ = rustix::process::setsid();
         raise_own_limit()?;
+        forbid_core_dumps()?;
         let mut machine = probe(take_privilege());
         let groups = Delegated::find().and_then(|delegated| usable(delegated, machine));
         if groups.is_some() {

@@ -14,6 +14,7 @@ mod confinement;
 mod outcome;
 mod plan;
 mod rule;
+mod variable;
 
 mod capture;
 mod handle;
@@ -54,3 +55,4 @@ pub use plan::Plan;
 pub use rule::{Check, Input, Rule};
 pub use run::{Ready, RunError};
 pub use server::{ServerFiles, irrevocably_confine_server};
+pub use variable::Variable;

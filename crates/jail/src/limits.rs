@@ -16,6 +16,10 @@ pub const PROCESSES: u32 = 64;
 /// descriptors and those that use select(2) expect it.
 pub const DESCRIPTORS: u32 = 1024;
 
+/// The limit for core dumps (core(5)), of the server and all that it starts. No core file is that short; and where the
+/// system pipes dumps into a program, which 0 does not prevent, the kernel takes 1 for "none".
+pub const NO_CORE: u64 = 1;
+
 /// The longest file that a command can write, where its rule does not say.
 pub const FILE_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -37,7 +41,7 @@ pub const JAILS_READY: usize = 4;
 /// How many of them are made good for at once when a jail is taken; the others when its command has ended.
 pub const JAILS_LEFT: usize = 2;
 
-/// Longest message between the server and a jail: a command's name and its arguments.
+/// Longest message between the server and a jail: a command's name, its secrets and its arguments.
 pub const MAX_MESSAGE_BYTES: usize = 128 * 1024;
 
 /// Longest message of any other kind.
@@ -45,6 +49,9 @@ pub const MAX_ANSWER_BYTES: usize = 4 * 1024;
 
 /// Arguments of one command.
 pub const MAX_ARGUMENTS: usize = 1024;
+
+/// Secrets of one command, each in a variable of its environment.
+pub const MAX_SECRETS: usize = 16;
 
 /// Descriptors that pass with one message: stdout, stderr and stdin.
 pub const MAX_DESCRIPTORS: usize = 3;

@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::child::Step;
-use crate::limits::{MAX_ANSWER_BYTES, MAX_ARGUMENTS, MAX_MESSAGE_BYTES};
+use crate::limits::{MAX_ANSWER_BYTES, MAX_ARGUMENTS, MAX_MESSAGE_BYTES, MAX_SECRETS};
 use crate::machine::Machine;
 use crate::outcome::{End, Usage};
+use crate::variable::Variable;
 
 /// From the server to the keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,7 @@ pub(crate) enum FromLauncher {
 pub(crate) struct Order {
     pub(crate) command: String,
     pub(crate) arguments: Vec<String>,
+    pub(crate) secrets: Vec<Variable>,
     pub(crate) time_limit: Duration,
 }
 
@@ -127,22 +131,48 @@ impl FromLauncher {
 }
 
 impl Order {
-    /// Nothing where it would be longer than any message, or hold more arguments than any command.
-    pub(crate) fn encode(&self) -> Option<Vec<u8>> {
-        let mut out = u64::try_from(self.time_limit.as_millis()).ok()?.to_le_bytes().to_vec();
-        push_text(&mut out, &self.command)?;
-        if self.arguments.len() > MAX_ARGUMENTS {
+    /// Nothing where it would be longer than any message, or hold more arguments or secrets than any command.
+    pub(crate) fn encode(&self) -> Option<Zeroizing<Vec<u8>>> {
+        if self.arguments.len() > MAX_ARGUMENTS || self.secrets.len() > MAX_SECRETS {
             return None;
+        }
+        // Of its whole length from the beginning, so that no copy is left behind when it grows.
+        let texts = self.arguments.iter().map(String::len);
+        let values =
+            self.secrets.iter().map(|secret| secret.name.len().saturating_add(secret.reveal().len()));
+        let length = texts.chain(values).fold(self.command.len(), usize::saturating_add);
+        let lengths = self.arguments.len().saturating_add(self.secrets.len().saturating_mul(2));
+        let room = length.saturating_add(lengths.saturating_mul(size_of::<u32>())).saturating_add(64);
+        if room > MAX_MESSAGE_BYTES {
+            return None;
+        }
+        let mut out = Zeroizing::new(Vec::with_capacity(room));
+        out.extend_from_slice(&u64::try_from(self.time_limit.as_millis()).ok()?.to_le_bytes());
+        push_text(&mut out, &self.command)?;
+        out.push(u8::try_from(self.secrets.len()).ok()?);
+        for secret in &self.secrets {
+            push_text(&mut out, &secret.name)?;
+            push_text(&mut out, secret.reveal())?;
         }
         for argument in &self.arguments {
             push_text(&mut out, argument)?;
         }
-        (out.len() <= MAX_MESSAGE_BYTES).then_some(out)
+        Some(out)
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let (time_limit, mut rest) = bytes.split_first_chunk::<8>().ok_or(Malformed)?;
         let command = take_text(&mut rest)?;
+        let (secret_count, behind) = rest.split_first().ok_or(Malformed)?;
+        if usize::from(*secret_count) > MAX_SECRETS {
+            return Err(Malformed);
+        }
+        rest = behind;
+        let mut secrets = Vec::new();
+        for _ in 0..*secret_count {
+            let name = take_text(&mut rest)?;
+            secrets.push(Variable::new(name, take_text(&mut rest)?));
+        }
         let mut arguments = Vec::new();
         while !rest.is_empty() {
             if arguments.len() == MAX_ARGUMENTS {
@@ -151,7 +181,7 @@ impl Order {
             arguments.push(take_text(&mut rest)?);
         }
         let time_limit = Duration::from_millis(u64::from_le_bytes(*time_limit));
-        Ok(Self { command, arguments, time_limit })
+        Ok(Self { command, arguments, secrets, time_limit })
     }
 }
 
@@ -270,6 +300,7 @@ fn take_text(rest: &mut &[u8]) -> Result<String, Malformed> {
 /// # Panics
 /// That does not hold.
 #[cfg(any(test, feature = "fuzz"))]
+#[cfg_attr(not(feature = "fuzz"), expect(unreachable_pub, reason = "it is shown to the fuzz target alone"))]
 pub fn check_every_reading(bytes: &[u8]) {
     let same = |written: &[u8]| assert_eq!(written, bytes);
     if let Ok(order) = Order::decode(bytes) {
@@ -311,15 +342,22 @@ fn check_text(text: &str, bytes: &[u8]) {
 mod tests {
     use super::{FromJail, Order};
     use crate::child::Step;
-    use crate::limits::{MAX_ARGUMENTS, MAX_MESSAGE_BYTES};
+    use crate::limits::{MAX_ARGUMENTS, MAX_MESSAGE_BYTES, MAX_SECRETS};
     use crate::outcome::{End, Usage};
+    use crate::variable::Variable;
     use proptest::prelude::*;
     use std::time::Duration;
 
     proptest! {
         #[test]
-        fn an_order_comes_back_as_it_was(command in ".{0,80}", arguments in prop::collection::vec(".{0,40}", 0..20), ms in 0..u64::MAX) {
-            let order = Order { command, arguments, time_limit: Duration::from_millis(ms) };
+        fn an_order_comes_back_as_it_was(
+            command in ".{0,80}",
+            arguments in prop::collection::vec(".{0,40}", 0..20),
+            secrets in prop::collection::vec(("[A-Z]{1,9}", ".{0,40}"), 0..=MAX_SECRETS),
+            ms in 0..u64::MAX,
+        ) {
+            let secrets = secrets.into_iter().map(|(name, value)| Variable::new(name, value)).collect();
+            let order = Order { command, arguments, secrets, time_limit: Duration::from_millis(ms) };
             let bytes = order.encode().expect("short");
             prop_assert_eq!(Order::decode(&bytes), Ok(order));
         }
@@ -335,8 +373,12 @@ mod tests {
         let order = |count, length| Order {
             command: "c".into(),
             arguments: vec!["a".repeat(length); count],
+            secrets: vec![],
             time_limit: Duration::ZERO,
         };
+        let secrets = |count| Order { secrets: vec![Variable::new("A", "b"); count], ..order(1, 1) };
+        assert!(secrets(MAX_SECRETS).encode().is_some());
+        assert!(secrets(MAX_SECRETS + 1).encode().is_none());
         assert!(order(MAX_ARGUMENTS, 1).encode().is_some());
         assert!(order(MAX_ARGUMENTS + 1, 1).encode().is_none());
         assert!(order(1, MAX_MESSAGE_BYTES).encode().is_none());

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::confinement::Confinement;
+use crate::variable::Variable;
 
-/// Whether a vector is one that the rule produces.
-pub type Check = Box<dyn Fn(&[String]) -> bool>;
+/// Whether a vector and the secrets beside it are what the rule produces.
+pub type Check = Box<dyn Fn(&[String], &[Variable]) -> bool>;
 
 /// A command that may be started.
 pub struct Rule {
@@ -21,7 +22,7 @@ pub struct Rule {
     pub input: Input,
     /// What it may do.
     pub confinement: Confinement,
-    /// Holds each argument vector against the rule.
+    /// Holds each argument vector, and the secrets beside it, against the rule.
     pub check: Check,
 }
 

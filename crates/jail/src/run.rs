@@ -75,13 +75,14 @@ impl Launcher {
         let order = Order {
             command: plan.command.clone(),
             arguments: plan.arguments.clone(),
+            secrets: plan.secrets.clone(),
             time_limit: plan.time_limit,
         };
         let order =
             order.encode().ok_or_else(|| RunError::System("the arguments are too long".to_owned()))?;
         let (stdout, their_stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (stderr, their_stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
-        let stdin = plan.stdin.as_deref().map(input).transpose()?;
+        let stdin = plan.stdin.as_ref().map(|bytes| input(bytes)).transpose()?;
         let (jail, running) = self.jail().await?;
         let mut descriptors = vec![their_stdout.as_fd(), their_stderr.as_fd()];
         descriptors.extend(stdin.as_ref().map(OwnedFd::as_fd));

@@ -5,8 +5,11 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::child::{filter_calls, restrict_files};
 use crate::filesystem::{FileRules, Use, landlock_abi};
+use crate::limits::NO_CORE;
 use crate::seccomp::{Filter, Subject};
 
 /// What the runtime reads to count processors and to seed its hashes.
@@ -21,12 +24,20 @@ pub struct ServerFiles {
     pub write: Vec<PathBuf>,
 }
 
+/// Keeps the memory of this process, and of those that it starts from now on, out of core dumps: it holds keys, and secrets
+/// of commands.
+pub(crate) fn forbid_core_dumps() -> io::Result<()> {
+    let most = getrlimit(Resource::Core).maximum.unwrap_or(u64::MAX).min(NO_CORE);
+    Ok(setrlimit(Resource::Core, Rlimit { current: Some(most), maximum: Some(most) })?)
+}
+
 /// Confines this thread and those that it starts from now on, without a way back. What the machine lacks is left out. Call
 /// this before this process has a second thread.
 ///
 /// # Errors
 /// A directory that is to be usable is not there, or the kernel refuses.
 pub fn irrevocably_confine_server(files: &ServerFiles) -> io::Result<()> {
+    forbid_core_dumps()?;
     rustix::thread::set_no_new_privs(true)?;
     if landlock_abi() > 0 {
         let mut rules = FileRules::without_scopes()?;

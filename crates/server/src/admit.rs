@@ -44,9 +44,9 @@ pub(crate) struct Admitted<'f> {
 /// What is to be done.
 pub(crate) enum Task<'f> {
     /// Start a job.
-    Start { job: Rc<Job>, execution: Execution, place: Place },
+    Start { job: Rc<Job>, execution: Box<Execution>, place: Place },
     /// Wait for a job that the same request came to before.
-    Await { job: Rc<Job>, execution: Execution },
+    Await { job: Rc<Job>, execution: Box<Execution> },
     /// Evaluate an expression.
     Compute(Computation<'f>),
     /// Answer a question.

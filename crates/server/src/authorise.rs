@@ -8,12 +8,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jail::{Input, Plan};
+use jail::Plan;
 use wire::{Action, Delivery, ErrorCode, Numbers, RequestId, Variable};
+use zeroize::Zeroizing;
 
 use crate::decode::{Column, Decoded};
+use crate::entry::{self, Entry, Shown, Stdin};
 use crate::jobs::{Digest, Order, View};
-use crate::policy::{Denied, Permitted, Policy, Right, Scope, User};
+use crate::policy::{Command, Denied, Invocation, Permitted, Policy, Right, Scope, StandardInput, User};
 use crate::refusal::Refusal;
 
 /// Work that its user may have done.
@@ -25,7 +27,7 @@ pub(crate) struct Authorised<'f> {
 /// The closed set of things that bidden does.
 pub(crate) enum Work<'f> {
     /// Run a program.
-    Os(Execution),
+    Os(Box<Execution>),
     /// Evaluate an expression.
     Compute(Computation<'f>),
     /// Say something about this server.
@@ -77,7 +79,11 @@ impl<'f> Authorised<'f> {
 }
 
 /// Holds the request against the policy, which is asked exactly once.
-pub(crate) fn authorise<'f>(decoded: Decoded<'f>, policy: &Policy) -> Result<Authorised<'f>, Refusal> {
+pub(crate) fn authorise<'f>(
+    decoded: Decoded<'f>,
+    policy: &Policy,
+    entry: &mut Entry,
+) -> Result<Authorised<'f>, Refusal> {
     let (user, request, columns) = decoded.into_parts();
     let timeout = request.timeout;
     let view = |right| match policy.decide_scope(&user, right) {
@@ -86,10 +92,11 @@ pub(crate) fn authorise<'f>(decoded: Decoded<'f>, policy: &Policy) -> Result<Aut
     };
     let work = match request.action {
         Action::Os { command_name, parameters, stdin, delivery } => {
-            let permitted = policy.decide_command(&user, &command_name, &parameters).map_err(denied)?;
-            let asked =
-                Asked { user: &user, id: request.id, parameters: &parameters, stdin, timeout, delivery };
-            Work::Os(execution(&command_name, permitted, asked)?)
+            let answer = policy.decide_command(&user, &command_name, &parameters);
+            reveal(&mut entry.asked, policy, &command_name, &answer);
+            let permitted = answer.map_err(denied)?;
+            let asked = Asked { user: &user, id: request.id, stdin, timeout, delivery };
+            Work::Os(Box::new(execution(&command_name, permitted, asked)?))
         }
         Action::Compute { expression, variables, numbers, columns: _ } => {
             policy.decide_right(&user, Right::Compute).map_err(denied)?;
@@ -122,11 +129,37 @@ fn name(user: &User) -> Rc<str> {
     user.name.as_str().into()
 }
 
+/// Shows in the log what is no secret of a request: all of it where the command has none, nothing where nobody knows.
+fn reveal(
+    asked: &mut entry::Asked,
+    policy: &Policy,
+    command_name: &str,
+    answer: &Result<Permitted<'_>, Denied>,
+) {
+    let has_secrets = || policy.commands().get(command_name).is_none_or(Command::has_secrets);
+    match (&asked, answer) {
+        (entry::Asked::Concealed, Ok(permitted)) if permitted.command.has_secrets() => {
+            *asked = entry::Asked::Redacted(Rc::new(Shown {
+                parameters: permitted.invocation.shown.clone(),
+                stdin: if permitted.command.input == StandardInput::Secret {
+                    Stdin::Concealed
+                } else {
+                    Stdin::Shown
+                },
+            }));
+        }
+        (entry::Asked::Concealed, Ok(_)) => *asked = entry::Asked::Json,
+        (entry::Asked::Concealed, Err(Denied::Parameters(_))) if !has_secrets() => {
+            *asked = entry::Asked::Json;
+        }
+        _ => {}
+    }
+}
+
 /// What a request says of a command beside its name.
 struct Asked<'r> {
     user: &'r Arc<User>,
     id: Option<RequestId>,
-    parameters: &'r [Cow<'r, str>],
     stdin: Option<Cow<'r, str>>,
     timeout: Option<Duration>,
     delivery: Delivery,
@@ -134,9 +167,10 @@ struct Asked<'r> {
 
 /// What to start. A program that is gone is found missing here, before a client could tell it from a forbidden one.
 fn execution(command_name: &str, permitted: Permitted<'_>, asked: Asked<'_>) -> Result<Execution, Refusal> {
-    let Permitted { command, arguments, .. } = permitted;
-    let Asked { user, id, parameters, stdin, timeout, delivery } = asked;
-    if stdin.is_some() && command.input == Input::None {
+    let Permitted { command, invocation, .. } = permitted;
+    let Invocation { arguments, secrets, shown } = invocation;
+    let Asked { user, id, stdin, timeout, delivery } = asked;
+    if stdin.is_some() && command.input == StandardInput::None {
         return Err(Refusal::open(ErrorCode::InvalidParameters, "this command takes no `stdin`"));
     }
     let executable = rustix::fs::access(&command.program, rustix::fs::Access::EXEC_OK);
@@ -145,17 +179,21 @@ fn execution(command_name: &str, permitted: Permitted<'_>, asked: Asked<'_>) -> 
         order: Order {
             user: name(user),
             command: command_name.to_owned(),
-            parameters: parameters.iter().map(|parameter| parameter.clone().into_owned()).collect(),
-            digest: Digest::of(command_name, parameters, stdin.as_deref()),
+            digest: match command.input {
+                StandardInput::Secret => Digest::of(command_name, &shown, None, &secrets, stdin.as_deref()),
+                _ => Digest::of(command_name, &shown, stdin.as_deref(), &secrets, None),
+            },
+            parameters: shown,
             id,
         },
         program: command.program.clone(),
         plan: Plan {
             command: command_name.to_owned(),
             arguments,
+            secrets,
             time_limit: command.time_limit,
             output_bytes: command.confinement.limits.output_bytes,
-            stdin: stdin.map(|text| text.into_owned().into_bytes()),
+            stdin: stdin.map(|text| Zeroizing::new(text.into_owned().into_bytes())),
         },
         timeout,
         concurrency: command.concurrency,

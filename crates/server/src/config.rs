@@ -11,6 +11,7 @@ mod installation;
 mod launchers;
 mod problem;
 mod program;
+mod secret;
 mod section;
 mod user;
 

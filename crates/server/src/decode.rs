@@ -9,7 +9,7 @@ use wire::limits::MAX_COLUMN_BYTES;
 use wire::{Action, Delivery, ErrorCode, Request, decode_request};
 
 use crate::authenticate::Authenticated;
-use crate::entry::{Asked, Entry};
+use crate::entry::Entry;
 use crate::policy::User;
 use crate::refusal::Refusal;
 
@@ -46,7 +46,7 @@ pub(crate) fn decode<'f>(
     };
     match decode_request(body) {
         Ok(mut request) => {
-            entry.asked = Asked::Json;
+            entry.asked.decoded(&request.action);
             entry.id.clone_from(&request.id);
             if wants_events(&request.action) && !frame.peer.may_stream() {
                 let message = "`stream` needs a DEALER: a REQ takes one message for a request";

@@ -5,11 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use transport::{Frame, Sender};
-use wire::RequestId;
+use wire::{Action, RequestId, decode_request};
 
 use crate::limits::MAX_LOGGED_EXCERPT_BYTES;
 use crate::log::Line;
-use crate::policy::User;
+use crate::policy::{CONCEALED, Policy, User};
 
 /// The notes on one request.
 #[derive(Clone)]
@@ -21,18 +21,50 @@ pub(crate) struct Entry {
     pub(crate) job: Option<Rc<str>>,
 }
 
-/// The request itself, as far as it was understood.
+/// The request itself, as far as it was understood and as far as people may read it. Where the policy has secrets, nothing
+/// is shown of what may be one.
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
-    /// Bytes that are not JSON, or not one frame.
+    /// Bytes that are not JSON, or not one frame, under a policy without secrets.
     Bytes,
+    /// The same under one that has secrets, any of which they may hold.
+    Withheld,
     /// A JSON object, known to be well formed.
     Json,
+    /// A request for a command, of which nobody knows what in it is secret.
+    Concealed,
+    /// A request for a command, of which this may be shown.
+    Redacted(Rc<Shown>),
+}
+
+/// What may be shown of a request for a command with secrets.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) parameters: Vec<String>,
+    pub(crate) stdin: Stdin,
+}
+
+/// The standard input of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stdin {
+    Shown,
+    Concealed,
+}
+
+impl Asked {
+    /// It is a request for this.
+    pub(crate) fn decoded(&mut self, action: &Action<'_>) {
+        *self = match (&self, action) {
+            (Self::Withheld, Action::Os { .. }) => Self::Concealed,
+            _ => Self::Json,
+        };
+    }
 }
 
 impl Entry {
-    pub(crate) fn new(frame: Rc<Frame>) -> Self {
-        Self { frame, user: None, id: None, asked: Asked::Bytes, job: None }
+    pub(crate) fn new(frame: Rc<Frame>, policy: &Policy) -> Self {
+        let asked = if policy.has_secrets() { Asked::Withheld } else { Asked::Bytes };
+        Self { frame, user: None, id: None, asked, job: None }
     }
 
     /// Writes who asked for what.
@@ -49,8 +81,11 @@ impl Entry {
             line.word("peer", &address);
         }
         let Some(body) = self.frame.body.as_deref() else { return };
-        match self.asked {
+        match &self.asked {
             Asked::Json => line.json("request", body),
+            Asked::Concealed => line.json("request", &redacted(body, None)),
+            Asked::Redacted(shown) => line.json("request", &redacted(body, Some(shown))),
+            Asked::Withheld => line.number("request_bytes", body.len() as u64),
             Asked::Bytes => {
                 let excerpt = body.get(..MAX_LOGGED_EXCERPT_BYTES).unwrap_or(body);
                 line.text("request_text", &String::from_utf8_lossy(excerpt));
@@ -58,4 +93,22 @@ impl Entry {
             }
         }
     }
+}
+
+/// A request for a command with what may be shown of it; with nothing of its parameters where nobody knows.
+fn redacted(body: &[u8], shown: Option<&Shown>) -> Vec<u8> {
+    // It was decoded before, or it would not be written so.
+    let Ok(mut request) = decode_request(body) else { return b"null".to_vec() };
+    if let Action::Os { parameters, stdin, .. } = &mut request.action {
+        *parameters = match shown {
+            Some(shown) => shown.parameters.iter().map(|parameter| parameter.as_str().into()).collect(),
+            None => vec![CONCEALED.into(); parameters.len()],
+        };
+        if let Some(stdin) = stdin
+            && shown.is_none_or(|shown| shown.stdin == Stdin::Concealed)
+        {
+            *stdin = CONCEALED.into();
+        }
+    }
+    request.encode()
 }

@@ -37,7 +37,7 @@ pub(crate) async fn execute(
                 job.attach(pieces);
                 live
             });
-            let running = command::run(Rc::clone(service), Rc::clone(&job), execution, place, entry.clone());
+            let running = command::run(Rc::clone(service), Rc::clone(&job), *execution, place, entry.clone());
             tokio::task::spawn_local(running);
             let client = Client::new(listeners, entry, None);
             // Boxed, so that a computation does not carry the room that this future takes.

@@ -26,8 +26,9 @@ mod refusal;
 mod replies;
 
 pub use log::{
-    Evidence, KeyName, OpenError as LogError, SealError, SealedUpTo, Sealer, SealingState, VerificationKey,
-    Verified, VerifyError, create_sealing_state, read_sealing_state, verify,
+    Evidence, History, HistoryFilter, HistoryReader, HistoryRow, KeyName, OpenError as LogError, RowState,
+    SealError, SealedUpTo, Sealer, SealingState, VerificationKey, Verified, VerifyError,
+    create_sealing_state, history, read_sealing_state, verify,
 };
 pub use server::{Config, Reloader, ServeError, Server, StartError};
 pub use service::Phase;

@@ -8,6 +8,7 @@
 mod archive;
 mod escape;
 mod file;
+mod history;
 mod line;
 mod recovery;
 mod seal;
@@ -25,6 +26,7 @@ use tokio::sync::Notify;
 
 use sealing::Sealing;
 
+pub use history::{History, HistoryFilter, HistoryReader, HistoryRow, RowState, history};
 pub(crate) use line::Line;
 pub(crate) use recovery::{JOBS_KNOWN, job_records};
 pub use seal::{

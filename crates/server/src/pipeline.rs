@@ -12,6 +12,7 @@ use crate::decode::decode;
 use crate::entry::Entry;
 use crate::execute::execute;
 use crate::outcome::Outcome;
+use crate::policy::Policy;
 use crate::record::{Recorded, record};
 use crate::refusal::Refusal;
 use crate::service::Service;
@@ -19,21 +20,22 @@ use crate::service::Service;
 /// Takes one request all the way. Events of its job, where it wants them, go to the listener that it came by.
 pub(crate) async fn pipeline(service: &Rc<Service>, listeners: &Listeners, frame: Frame) -> Recorded {
     let frame = Rc::new(frame);
-    let mut entry = Entry::new(Rc::clone(&frame));
-    let result = fulfil(service, listeners, &frame, &mut entry).await;
+    let policy = service.policy();
+    let mut entry = Entry::new(Rc::clone(&frame), &policy);
+    let result = fulfil(service, listeners, &policy, &frame, &mut entry).await;
     record(&service.log, &service.replies, entry, result)
 }
 
 async fn fulfil(
     service: &Rc<Service>,
     listeners: &Listeners,
+    policy: &Policy,
     frame: &Frame,
     entry: &mut Entry,
 ) -> Result<Outcome, Refusal> {
-    let policy = service.policy();
-    let authenticated = authenticate(frame, &policy, service.now(), entry)?;
+    let authenticated = authenticate(frame, policy, service.now(), entry)?;
     let decoded = decode(authenticated, entry)?;
-    let authorised = authorise(decoded, &policy)?;
+    let authorised = authorise(decoded, policy, entry)?;
     let admitted = admit(authorised, service)?;
     execute(admitted, service, listeners, entry).await
 }

@@ -15,13 +15,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jail::{Confinement, Input};
+use jail::Confinement;
 use wire::PublicKey;
 
 #[cfg(test)]
 pub(crate) use decide::QUESTIONS;
 pub use decide::{Denied, Permitted, Scope};
-pub use rule::{InvalidParameters, Operand, OptionRule, OptionValue};
+pub use rule::{CONCEALED, Channel, InvalidParameters, Invocation, Operand, OptionRule, OptionValue};
 pub use user::{Grant, Right, User};
 pub use value::{InvalidPattern, InvalidRoot, Kind, Pattern, Root, is_name};
 
@@ -39,6 +39,8 @@ pub struct Policy {
     users: BTreeMap<String, Arc<User>>,
     keys: HashMap<PublicKey, Arc<User>>,
     local: Arc<User>,
+    /// Whether any command has secrets, so that nothing is logged of which nobody knows whether it holds one.
+    has_secrets: bool,
 }
 
 /// An allow-listed program with the arguments that it may be given.
@@ -57,13 +59,25 @@ pub struct Command {
     /// How long the command may run.
     pub time_limit: Duration,
     /// Whether the client may send standard input.
-    pub input: Input,
+    pub input: StandardInput,
     /// How many of this command may run or wait at once; `None` sets no limit of its own.
     pub concurrency: Option<usize>,
     /// What the jail lets it do.
     pub confinement: Confinement,
     /// Where the configuration names it, for a command that comes from one.
     pub line: Option<u32>,
+}
+
+/// The standard input of a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StandardInput {
+    /// Nothing to read.
+    #[default]
+    None,
+    /// What the client sends.
+    Client,
+    /// What the client sends, which is a secret.
+    Secret,
 }
 
 impl Command {
@@ -76,7 +90,7 @@ impl Command {
             operands: vec![],
             separator: false,
             time_limit: DEFAULT_TIME_LIMIT,
-            input: Input::None,
+            input: StandardInput::None,
             concurrency: None,
             confinement: Confinement::default(),
             line: None,
@@ -107,7 +121,13 @@ impl Policy {
         }
         let everything = || Arc::new(User::who_may_do_everything(LOCAL, commands.keys()));
         let local = Arc::clone(users.entry(LOCAL.to_owned()).or_insert_with(everything));
-        Self { commands, users, keys, local }
+        let has_secrets = commands.values().any(Command::has_secrets);
+        Self { commands, users, keys, local, has_secrets }
+    }
+
+    /// Whether a client may have to send secrets to any of the commands.
+    pub fn has_secrets(&self) -> bool {
+        self.has_secrets
     }
 
     /// The harmless commands that a server without a configuration runs: none of them reads a file that the client

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use wire::limits::MAX_PARAMETERS;
 
 use super::problem::{Fault, shown, suggestion};
+use super::secret::{self, Variables};
 use super::section::{Item, Section};
 use crate::policy::{Kind, Operand, OptionRule, OptionValue, Pattern, Root, is_invisible, is_name};
 
@@ -24,14 +25,14 @@ const TYPES: [(&str, &[&str]); 9] = [
 /// Longest text, in characters, that a rule can allow.
 const MAX_TEXT_LENGTH: i64 = 4096;
 
-pub(super) fn options(item: &Item<'_>) -> Result<Vec<OptionRule>, Fault> {
+pub(super) fn options(item: &Item<'_>, variables: &mut Variables) -> Result<Vec<OptionRule>, Fault> {
     let mut rules: Vec<OptionRule> = Vec::new();
     for (key, item) in item.entries()? {
         if !is_option(key.text) {
             let message = format!("{} is not an option: write it as `-c` or `--count`", shown(key.text));
             return Err(Fault::new(key.at, message));
         }
-        let rule = option(key.text, &item)?;
+        let rule = option(key.text, &item, variables)?;
         for other in &rules {
             if let Some((taker, option)) = swallows(other, &rule).or_else(|| swallows(&rule, other)) {
                 let message =
@@ -44,7 +45,7 @@ pub(super) fn options(item: &Item<'_>) -> Result<Vec<OptionRule>, Fault> {
     Ok(rules)
 }
 
-fn option(spelling: &str, item: &Item<'_>) -> Result<OptionRule, Fault> {
+fn option(spelling: &str, item: &Item<'_>, variables: &mut Variables) -> Result<OptionRule, Fault> {
     if let Ok(text) = item.string() {
         return match text {
             "flag" => Ok(OptionRule::flag(spelling)),
@@ -54,16 +55,17 @@ fn option(spelling: &str, item: &Item<'_>) -> Result<OptionRule, Fault> {
             ))),
         };
     }
-    let (section, kind_name) = typed(item, &["default"], &["flag"])?;
+    let (section, kind_name) = typed(item, &[&["default"], &secret::KEYS[..]].concat(), &["flag"])?;
     if kind_name == "flag" {
-        return match section.get("default") {
+        return match ["default", "secret", "environment"].into_iter().find_map(|key| section.get(key)) {
             None => Ok(OptionRule::flag(spelling)),
-            Some(default) => Err(default.fault("has no meaning for a flag")),
+            Some(item) => Err(item.fault("has no meaning for a flag")),
         };
     }
     let kind = kind(&section, kind_name)?;
+    let channel = variables.channel(&section)?;
     let default = section.optional("default", |item| default(item, &kind))?;
-    Ok(OptionRule::with_value(spelling, OptionValue { kind, default }))
+    Ok(OptionRule::with_value(spelling, OptionValue { kind, default, channel }))
 }
 
 fn default(item: &Item<'_>, kind: &Kind) -> Result<String, Fault> {
@@ -79,7 +81,7 @@ fn default(item: &Item<'_>, kind: &Kind) -> Result<String, Fault> {
     argument.ok_or_else(|| item.fault(format!("must be {}, not {}", kind.expectation(), shown(&text))))
 }
 
-pub(super) fn operands(item: &Item<'_>) -> Result<Vec<Operand>, Fault> {
+pub(super) fn operands(item: &Item<'_>, variables: &mut Variables) -> Result<Vec<Operand>, Fault> {
     let items = item.list()?;
     let mut operands: Vec<Operand> = Vec::new();
     let mut names = BTreeSet::new();
@@ -87,7 +89,7 @@ pub(super) fn operands(item: &Item<'_>) -> Result<Vec<Operand>, Fault> {
         if operands.last().is_some_and(|last| last.repeat > 1) {
             return Err(item.fault("stands behind an operand with `repeat`, which must be the last"));
         }
-        let operand = operand(item)?;
+        let operand = operand(item, variables)?;
         if operand.required && operands.last().is_some_and(|last| !last.required) {
             return Err(item.fault("is required and stands behind one that is not"));
         }
@@ -99,8 +101,9 @@ pub(super) fn operands(item: &Item<'_>) -> Result<Vec<Operand>, Fault> {
     Ok(operands)
 }
 
-fn operand(item: &Item<'_>) -> Result<Operand, Fault> {
-    let (section, kind_name) = typed(item, &["name", "required", "repeat"], &[])?;
+fn operand(item: &Item<'_>, variables: &mut Variables) -> Result<Operand, Fault> {
+    let (section, kind_name) =
+        typed(item, &[&["name", "required", "repeat"], &secret::KEYS[..]].concat(), &[])?;
     let name = section.required("name")?;
     if !is_name(name.string()?) {
         return Err(name.fault("must be a word of letters, digits, `.`, `_` and `-`"));
@@ -112,6 +115,7 @@ fn operand(item: &Item<'_>) -> Result<Operand, Fault> {
         kind: kind(&section, kind_name)?,
         required: section.optional("required", Item::boolean)?.unwrap_or(true),
         repeat: usize::try_from(repeat).unwrap_or(1),
+        channel: variables.channel(&section)?,
     })
 }
 

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use jail::Input;
 use wire::limits::MAX_TIMEOUT;
 
 use super::argument::{fixed, operands, options};
 use super::confinement;
 use super::problem::{Fault, Source, shown};
 use super::program::{Launchers, check};
+use super::secret::Variables;
 use super::section::{Item, Name};
 use crate::limits::{DEFAULT_TIME_LIMIT, MAX_CONCURRENCY};
-use crate::policy::{Command, is_name};
+use crate::policy::{Command, StandardInput, is_name};
 
 const KEYS: [&str; 9] = [
     "program",
@@ -60,24 +60,34 @@ fn command(line: u32, item: &Item<'_>) -> Result<Command, Fault> {
         Some(false) | None => Launchers::Refused,
     };
     let program = section.required("program")?;
-    let operands = section.optional("operands", operands)?.unwrap_or_default();
     let time_limit =
         section.optional("timeout", |item| item.duration(MAX_TIMEOUT))?.unwrap_or(DEFAULT_TIME_LIMIT);
+    let confinement = confinement::confinement(&section, time_limit)?;
+    let mut variables = Variables::fixed(&confinement.environment);
+    let options = section.optional("options", |item| options(item, &mut variables))?.unwrap_or_default();
+    let operands = section.optional("operands", |item| operands(item, &mut variables))?.unwrap_or_default();
     Ok(Command {
         program: check(program.string()?, launchers).map_err(|reason| program.fault(reason))?,
         fixed_arguments: section.optional("arguments", fixed)?.unwrap_or_default(),
-        options: section.optional("options", options)?.unwrap_or_default(),
+        options,
         separator: section.optional("separator", Item::boolean)?.unwrap_or(!operands.is_empty()),
         operands,
         time_limit,
-        input: match section.optional("stdin", Item::boolean)? {
-            Some(true) => Input::Client,
-            Some(false) | None => Input::None,
-        },
+        input: section.optional("stdin", standard_input)?.unwrap_or_default(),
         concurrency: section
             .optional("concurrency", |item| item.integer(1, MAX_CONCURRENCY))?
             .and_then(|count| usize::try_from(count).ok()),
-        confinement: confinement::confinement(&section, time_limit)?,
+        confinement,
         line: Some(line),
     })
+}
+
+/// `true`, `false` or `"secret"`.
+fn standard_input(item: &Item<'_>) -> Result<StandardInput, Fault> {
+    match (item.string(), item.boolean()) {
+        (Ok("secret"), _) => Ok(StandardInput::Secret),
+        (_, Ok(true)) => Ok(StandardInput::Client),
+        (_, Ok(false)) => Ok(StandardInput::None),
+        _ => Err(item.fault("must be true, false or \"secret\"")),
+    }
 }

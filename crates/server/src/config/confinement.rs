@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jail::{Capability, Confinement, Exec, Identity, Network, Processes, ResourceLimits};
+use jail::{Capability, Confinement, Exec, Identity, Network, Processes, ResourceLimits, Variable};
 use wire::limits::MAX_TIMEOUT;
 
 use super::account;
 use super::problem::{Fault, shown, suggestion};
+use super::secret::is_variable;
 use super::section::{Item, Section};
 use crate::limits::{MAX_ADDRESS_SPACE_BYTES, MAX_FILE_BYTES, MAX_PROCESSES, MAX_WRITTEN_BYTES};
 use crate::policy::is_invisible;
@@ -148,18 +149,22 @@ fn word<T: Copy, const N: usize>(
     })
 }
 
-fn environment(item: &Item<'_>) -> Result<Vec<(String, String)>, Fault> {
+/// Values may be secrets, and so may what stands where they should: no message quotes any of it.
+fn environment(item: &Item<'_>) -> Result<Vec<Variable>, Fault> {
+    let Ok(entries) = item.entries() else {
+        return Err(item.fault("must be a table such as { TZ = \"UTC\" }"));
+    };
     let mut variables = Vec::new();
-    for (key, item) in item.entries()? {
-        let first = key.text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-        if !first || !key.text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            return Err(Fault::new(key.at, format!("{} cannot name a variable", shown(key.text))));
+    for (key, value) in entries {
+        if !is_variable(key.text) {
+            let words = "has a key that cannot name a variable: letters, digits and `_`, the first no digit";
+            return Err(Fault::new(key.at, format!("`{}` {words}", item.name)));
         }
-        let value = item.string()?;
-        if value.chars().any(is_invisible) {
-            return Err(item.fault("must not hold control or format characters"));
+        let Ok(text) = value.string() else { return Err(value.fault("must be a string")) };
+        if text.chars().any(is_invisible) {
+            return Err(value.fault("must not hold control or format characters"));
         }
-        variables.push((key.text.to_owned(), value.to_owned()));
+        variables.push(Variable::new(key.text, text));
     }
     Ok(variables)
 }

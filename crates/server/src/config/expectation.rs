@@ -65,7 +65,9 @@ impl Expectation {
         let (answer, why, arguments) = match &self.action {
             Action::Os { command_name, parameters, .. } => {
                 match policy.decide_command(user, command_name, parameters) {
-                    Ok(Permitted { arguments, .. }) => (Answer::Allowed, String::new(), Some(arguments)),
+                    Ok(Permitted { invocation, .. }) => {
+                        (Answer::Allowed, String::new(), Some(invocation.arguments))
+                    }
                     Err(denied) => (Answer::from(&denied), format!(": {denied}"), None),
                 }
             }

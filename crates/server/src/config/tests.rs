@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{Configuration, ConfigurationError, Listener, Protection};
-use crate::policy::{Grant, Policy, Right};
+use crate::policy::{Grant, Policy, Right, StandardInput};
+use jail::limits::MAX_SECRETS;
 use transport::{KeyPair, write_certificates};
 use wire::PublicKey;
 
@@ -56,11 +57,11 @@ fn a_command_is_read_with_its_rules_in_the_order_of_the_file() {
     assert_eq!((ping.time_limit, ping.separator, ping.line), (Duration::from_mins(1), true, Some(2)));
     let spellings: Vec<_> = ping.options.iter().map(|option| option.spelling.as_str()).collect();
     assert_eq!(spellings, ["-c", "-4", "-W"]);
-    let vector = ping.arguments(&["::1", "-4", "localhost"]).expect("allowed");
+    let vector = ping.invocation(&["::1", "-4", "localhost"]).expect("allowed").arguments;
     assert_eq!(vector, ["-n", "-c", "4", "-4", "-W", "1.5", "--", "::1", "localhost"]);
     let uname = policy.commands().get("uname").expect("a command");
     assert_eq!((uname.separator, uname.time_limit), (false, Duration::from_secs(10)));
-    assert!(uname.arguments(&["-a"]).is_err());
+    assert!(uname.invocation(&["-a"]).is_err());
 }
 
 #[test]
@@ -81,8 +82,9 @@ fn every_type_can_be_written() {
         );
         let policy = policy(&text);
         let command = policy.commands().get("c").expect("a command");
-        assert_eq!(command.arguments(&[accepted]), Ok(vec![accepted.to_owned()]), "{rule}");
-        assert!(command.arguments(&[refused]).is_err(), "{rule}");
+        let arguments = |parameter: &str| command.invocation(&[parameter]).map(|found| found.arguments);
+        assert_eq!(arguments(accepted), Ok(vec![accepted.to_owned()]), "{rule}");
+        assert!(arguments(refused).is_err(), "{rule}");
     }
 }
 
@@ -113,7 +115,7 @@ fn unknown_keys_stop_the_start_wherever_they_stand() {
     );
     wrong_rule(
         "options = { '-c' = { type = 'host', min = 1 } }",
-        "37: unknown key `min` in `commands.c.options.-c`; known are `type`, `default`",
+        "37: unknown key `min` in `commands.c.options.-c`; known are `type`, `default`, `secret`, `environment`",
     );
     wrong_rule(
         "operands = [{ name = 'x', type = 'integer', min = 1, mx = 2 }]",
@@ -475,4 +477,99 @@ fn a_file_is_read_only_if_it_can_be_trusted() {
     assert!(matches!(Configuration::read(&path), Err(ConfigurationError::NotText(_))));
     std::fs::write(&path, "#".repeat(600_000)).expect("written");
     assert!(matches!(Configuration::read(&path), Err(ConfigurationError::TooLong(_))));
+}
+
+#[test]
+fn a_secret_names_the_variable_that_holds_it() {
+    let option = |keys: &str| format!("options = {{ '-p' = {{ type = 'text', max_length = 9, {keys} }} }}");
+    let rule = |rule: &str| format!("[commands.c]\nprogram = '/usr/bin/uname'\n{rule}");
+    let read = policy(&rule(&format!(
+        "stdin = 'secret'\n{}\noperands = [{{ name = 'pin', type = 'integer', min = 0, max = 9, secret = true, environment = 'PIN' }}]",
+        option("secret = true, environment = 'DB_PASSWORD'")
+    )));
+    let command = read.commands().get("c").expect("a command");
+    let variables: Vec<_> = command.secrets().map(|(variable, _, _)| variable).collect();
+    assert_eq!(variables, ["DB_PASSWORD", "PIN"]);
+    assert_eq!(command.input, StandardInput::Secret);
+    assert!(read.has_secrets() && !policy(&rule("stdin = true")).has_secrets());
+    wrong_rule(
+        &option("secret = true"),
+        "62: `commands.c.options.-p.secret` needs `environment`: the variable in which the program gets the secret",
+    );
+    wrong_rule(
+        &option("environment = 'A'"),
+        "67: `commands.c.options.-p.environment` has no meaning without `secret = true`",
+    );
+    wrong_rule(
+        &option("secret = true, environment = 'A', default = 'x'"),
+        "97: `commands.c.options.-p.default` has no meaning for a secret: it would stand here for all to read",
+    );
+    wrong_rule(
+        "operands = [{ name = 'a', type = 'name', repeat = 2, secret = true, environment = 'A' }]",
+        "51: `commands.c.operands[1].repeat` has no meaning for a secret: its variable holds one value",
+    );
+    wrong_rule(
+        "options = { '-p' = { type = 'flag', secret = true, environment = 'A' } }",
+        "46: `commands.c.options.-p.secret` has no meaning for a flag",
+    );
+    let of_variable = |name: &str| option(&format!("secret = true, environment = '{name}'"));
+    for name in ["A B", "", "1A", "A=B", "Ä"] {
+        let error = parse(&rule(&of_variable(name))).expect_err(name);
+        assert!(error.ends_with("which cannot name a variable"), "{error}");
+    }
+    for name in ["PATH", "HOME", "LANG"] {
+        let error = parse(&rule(&of_variable(name))).expect_err(name);
+        assert!(error.ends_with("which every command has"), "{error}");
+    }
+    for name in [
+        "LD_PRELOAD",
+        "BASH_ENV",
+        "IFS",
+        "PYTHONPATH",
+        "PERL5LIB",
+        "RUBYOPT",
+        "NODE_OPTIONS",
+        "GIT_SSH_COMMAND",
+        "https_proxy",
+        "TMPDIR",
+    ] {
+        let error = parse(&rule(&of_variable(name))).expect_err(name);
+        assert!(error.contains("by which a client could change what programs load or do"), "{error}");
+    }
+    let taken = format!("{}\nenvironment = {{ A = 'x' }}", of_variable("A"));
+    assert!(parse(&rule(&taken)).expect_err("taken").contains("is `A`, which has a value already"));
+    let many: Vec<_> = (0..=MAX_SECRETS)
+        .map(|index| format!("'--p{index}' = {{ type = 'name', secret = true, environment = 'A{index}' }}"))
+        .collect();
+    let error = parse(&rule(&format!("options.{}", many.join("\noptions.")))).expect_err("too many");
+    assert!(error.contains("is one too many: a command has at most 16 secrets"), "{error}");
+    wrong_rule("stdin = 'yes'", "9: `commands.c.stdin` must be true, false or \"secret\"");
+}
+
+/// Variables that the operator sets often hold tokens, and what is wrong is told on stderr and in the log.
+#[test]
+fn no_message_quotes_the_environment() {
+    for environment in [
+        "'TOKEN=hunter2'",
+        "['TOKEN=hunter2']",
+        "{ TOKEN = ['hunter2'] }",
+        "{ TOKEN = { value = 'hunter2' } }",
+        "{ 'TOKEN=hunter2' = '' }",
+        "{ TOKEN = \"hunter2\\u0007\" }",
+        "{ TOKEN = 'hunter2",
+        "{ TOKEN = hunter2 }",
+        "{ TOKEN = 'hunter2' 'hunter2' }",
+        "{ TOKEN = 'hunter2', TOKEN = 'hunter2' }",
+        "{ TOKEN = \"hunter2\\q\" }",
+        "{ TOKEN = 2222-22-22 }",
+        "{ TOKEN = 222222 }",
+    ] {
+        let text = format!("[commands.c]\nprogram = '/usr/bin/uname'\nenvironment = {environment}");
+        let error = parse(&text).expect_err(environment);
+        assert!(error.starts_with("f:3:"), "{error}");
+        assert!(!error.contains("hunter2") && !error.contains("222"), "{error}");
+    }
+    let read = policy("[commands.c]\nprogram = '/usr/bin/uname'\nenvironment = { TOKEN = 'hunter2' }");
+    assert!(!format!("{read:?}").contains("hunter2"));
+    assert!(!read.describe(read.local()).contains("hunter2"));
 }

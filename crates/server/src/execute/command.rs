@@ -103,6 +103,8 @@ async fn live(
     let (written, ready) = tokio::join!(service.log.commit_durably(), service.launcher.prepare(&plan));
     written.map_err(|_| Refusal::internal("the log cannot be written"))?;
     let ready = ready.map_err(|error| not_run(&error))?;
+    plan.secrets = vec![];
+    plan.stdin = None;
     if job.cancelled_by().is_some() || !job.run() {
         return Err(cancelled(job));
     }

@@ -81,7 +81,7 @@ impl Restoring {
                     command: command.into_owned(),
                     parameters: record.parameters.unwrap_or_default(),
                     id: record.id.and_then(RequestId::parse),
-                    digest: record.request_sha256.and_then(digest).unwrap_or(Digest([0; 32])),
+                    digest: record.request_sha256.and_then(digest).unwrap_or(Digest::logged([0; 32])),
                 };
                 let moment = |text: Option<&str>| text.and_then(|text| text.parse().ok());
                 let asked = moment(record.asked).unwrap_or(time);
@@ -138,7 +138,7 @@ pub(super) fn write<'j>(log: &Log, jobs: impl Iterator<Item = &'j Rc<Job>>, ids:
             line.text("user", &key.user);
             line.text("command", "");
             line.text("id", key.id.as_str());
-            line.hex("request_sha256", &known.digest.0);
+            line.hex("request_sha256", known.digest.shown());
         });
     }
     log.append(|line| {
@@ -154,7 +154,7 @@ impl Order {
         line.texts("parameters", &self.parameters);
         if let Some(id) = &self.id {
             line.text("id", id.as_str());
-            line.hex("request_sha256", &self.digest.0);
+            line.hex("request_sha256", self.digest.shown());
         }
     }
 }
@@ -168,5 +168,5 @@ fn digest(hex: &str) -> Option<Digest> {
     for (byte, pair) in digest.iter_mut().zip(pairs) {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
-    Some(Digest(digest))
+    Some(Digest::logged(digest))
 }

@@ -90,7 +90,16 @@ impl Lines {
     /// The file cannot be read, or the line is longer than any record.
     pub(super) fn read(&mut self, line: &mut Vec<u8>) -> io::Result<()> {
         line.clear();
-        (&mut self.0).take(MAX_LOG_LINE_BYTES).read_until(b'\n', line)?;
+        self.read_on(line)
+    }
+
+    /// Reads what a line lacks whose end was not there yet.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the line is longer than any record.
+    pub(super) fn read_on(&mut self, line: &mut Vec<u8>) -> io::Result<()> {
+        let room = MAX_LOG_LINE_BYTES.saturating_sub(line.len() as u64);
+        (&mut self.0).take(room).read_until(b'\n', line)?;
         if line.len() as u64 == MAX_LOG_LINE_BYTES {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is longer than any record"));
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::archive::{log_files, open_lines};
+use super::archive::{LogFile, log_files, open_lines};
 use super::line::push_hex;
 use super::seal::{KeyName, Keys, Seal, SealingState, VerificationKey};
 use crate::limits::MAX_EPOCHS;
@@ -87,6 +87,9 @@ pub enum VerifyError {
     },
 }
 
+/// How often a log is read whose files get other names meanwhile.
+const ATTEMPTS: u32 = 5;
+
 #[derive(Deserialize)]
 struct Link<'l> {
     seq: u64,
@@ -100,15 +103,31 @@ struct Link<'l> {
 /// # Errors
 /// It is broken, empty or cannot be read.
 pub fn verify(path: &Path, evidence: &Evidence) -> Result<Verified, VerifyError> {
+    let list =
+        || log_files(path).map_err(|source| VerifyError::Io { path: path.display().to_string(), source });
+    let mut files = list()?;
+    let mut verified = verify_files(path, &files, evidence);
+    // A server that writes the log may have rotated or compressed a file meanwhile.
+    for _ in 1..ATTEMPTS {
+        let now = if verified.is_err() { list()? } else { break };
+        if now == files {
+            break;
+        }
+        verified = verify_files(path, &now, evidence);
+        files = now;
+    }
+    verified
+}
+
+fn verify_files(path: &Path, files: &[LogFile], evidence: &Evidence) -> Result<Verified, VerifyError> {
     let failed = |path: &Path| {
         let path = path.display().to_string();
         move |source| VerifyError::Io { path, source }
     };
-    let files = log_files(path).map_err(failed(path))?;
     let mut verified: Option<Verified> = None;
     let mut seals = Seals::held_against(evidence);
     let mut text = Vec::new();
-    for file in &files {
+    for file in files {
         let mut lines = open_lines(&file.path).map_err(failed(&file.path))?;
         for number in 1.. {
             lines.read(&mut text).map_err(failed(&file.path))?;

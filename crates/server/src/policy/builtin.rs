@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jail::{Capability, Confinement, Network, Processes};
 
-use super::{Command, Kind, Operand, OptionRule, OptionValue};
+use super::{Channel, Command, Kind, Operand, OptionRule, OptionValue};
 
 const PING_TIME_LIMIT: Duration = Duration::from_mins(1);
 
@@ -19,7 +19,11 @@ pub(super) fn commands() -> Vec<(String, Command)> {
                 options: vec![
                     OptionRule::with_value(
                         "-c",
-                        OptionValue { kind: Kind::Integer { min: 1, max: 20 }, default: Some("4".into()) },
+                        OptionValue {
+                            kind: Kind::Integer { min: 1, max: 20 },
+                            default: Some("4".into()),
+                            channel: Channel::Argument,
+                        },
                     ),
                     OptionRule::flag("-4"),
                     OptionRule::flag("-6"),

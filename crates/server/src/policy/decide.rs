@@ -1,7 +1,7 @@
 //! The decisions: one function for each thing that can be asked for. The server, `bidden policy explain` and
 //! `bidden policy test` all ask here.
 
-use super::{Command, Grant, InvalidParameters, Policy, Right, User};
+use super::{Command, Grant, InvalidParameters, Invocation, Policy, Right, User};
 
 /// A command that may run, with the vector that its program gets.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,8 +9,8 @@ use super::{Command, Grant, InvalidParameters, Policy, Right, User};
 pub struct Permitted<'p> {
     /// The command.
     pub command: &'p Command,
-    /// The arguments behind the program's name.
-    pub arguments: Vec<String>,
+    /// What its program gets.
+    pub invocation: Invocation,
     /// Why the user may.
     pub grant: &'p Grant,
 }
@@ -67,8 +67,8 @@ impl Policy {
             (Some(_), None) => return Err(Denied::NotTheUsers { user: user.name.clone() }),
             (None, _) => return Err(Denied::NoSuchCommand),
         };
-        let arguments = command.arguments(parameters).map_err(Denied::Parameters)?;
-        Ok(Permitted { command, arguments, grant })
+        let invocation = command.invocation(parameters).map_err(Denied::Parameters)?;
+        Ok(Permitted { command, invocation, grant })
     }
 
     /// Whose affairs may this user see, or end? Everyone his own; those of others only with the right to it.

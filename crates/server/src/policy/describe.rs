@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Command, Kind, Operand, OptionRule, Policy, User};
+use super::{Channel, Command, Kind, Operand, OptionRule, Policy, User};
 
 impl Policy {
     /// A JSON object with the user's name, rights and commands. `docs/protocol.md` gives its keys.
@@ -33,17 +33,24 @@ fn describe_option(rule: &OptionRule) -> Value {
         if let Some(default) = &value.default {
             object.insert("default".into(), default.as_str().into());
         }
+        if value.channel != Channel::Argument {
+            object.insert("secret".into(), true.into());
+        }
     }
     option
 }
 
 fn describe_operand(rule: &Operand) -> Value {
-    json!({
+    let mut operand = json!({
         "name": rule.name,
         "required": rule.required,
         "repeat": rule.repeat,
         "value": describe_kind(&rule.kind),
-    })
+    });
+    if let (Channel::Secret(_), Some(object)) = (&rule.channel, operand.as_object_mut()) {
+        object.insert("secret".into(), true.into());
+    }
+    operand
 }
 
 /// The type with its keys as the configuration spells them, and in words.

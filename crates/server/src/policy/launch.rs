@@ -2,11 +2,10 @@
 //! produce. The launcher reads the policy itself, so a server that was taken over cannot have anything else started.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use jail::Rule;
+use jail::{Input, Rule, Variable};
 
-use super::{Command, Kind, Policy};
+use super::{Channel, Command, Kind, Policy, StandardInput};
 
 impl Policy {
     /// The rules for the launcher.
@@ -14,14 +13,17 @@ impl Policy {
         let rule = |(name, command): (&String, &Command)| {
             let mut confinement = command.confinement.clone();
             confinement.read.extend(command.roots());
-            let command = Arc::new(command.clone());
+            let check = command.check();
             Rule {
                 name: name.clone(),
                 program: command.program.clone(),
                 time_limit: command.time_limit,
-                input: command.input,
+                input: match command.input {
+                    StandardInput::None => Input::None,
+                    StandardInput::Client | StandardInput::Secret => Input::Client,
+                },
                 confinement,
-                check: Box::new(move |vector| command.produces(vector)),
+                check: Box::new(check),
             }
         };
         self.commands.iter().map(rule).collect()
@@ -29,10 +31,34 @@ impl Policy {
 }
 
 impl Command {
+    /// Whether a vector and secrets are what these rules produce.
+    fn check(&self) -> impl Fn(&[String], &[Variable]) -> bool + use<> {
+        let (whole, mut without_secrets) = (self.clone(), self.clone());
+        let is_argument = |channel: &Channel| *channel == Channel::Argument;
+        without_secrets
+            .options
+            .retain(|option| option.value.as_ref().is_none_or(|value| is_argument(&value.channel)));
+        without_secrets.operands.retain(|operand| is_argument(&operand.channel));
+        move |vector, secrets| without_secrets.produces(vector) && whole.takes(secrets)
+    }
+
     /// Whether a vector is one that these rules produce: parsed again, it comes out as it was.
     fn produces(&self, vector: &[String]) -> bool {
         let Some(given) = vector.strip_prefix(self.fixed_arguments.as_slice()) else { return false };
-        self.arguments(given).is_ok_and(|produced| produced == vector)
+        self.invocation(given).is_ok_and(|produced| produced.arguments == vector)
+    }
+
+    /// Whether secrets are some of those that these rules name, each once and in their order, and all that must be there.
+    fn takes(&self, secrets: &[Variable]) -> bool {
+        let mut given = secrets.iter().peekable();
+        for (variable, kind, required) in self.secrets() {
+            match given.next_if(|secret| secret.name == variable) {
+                Some(secret) if kind.argument(secret.reveal()).as_deref() == Some(secret.reveal()) => {}
+                None if !required => {}
+                _ => return false,
+            }
+        }
+        given.next().is_none()
     }
 
     /// The directories beneath which its arguments may name files: it has to read what it is asked for.
@@ -48,7 +74,8 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Command, Kind, Operand, OptionRule, Policy};
+    use super::super::{Channel, Command, Kind, Operand, OptionRule, OptionValue, Policy};
+    use jail::Variable;
 
     fn vector(words: &str) -> Vec<String> {
         words.split_whitespace().map(str::to_owned).collect()
@@ -58,7 +85,7 @@ mod tests {
     fn check(command: &str, words: &str, produced: bool) {
         let policy = Policy::builtin();
         let rule = policy.rules().into_iter().find(|rule| rule.name == command).expect("a built-in command");
-        assert_eq!((rule.check)(&vector(words)), produced, "{command} {words}");
+        assert_eq!((rule.check)(&vector(words), &[]), produced, "{command} {words}");
     }
 
     #[test]
@@ -94,6 +121,45 @@ mod tests {
         {
             assert!(!command.produces(&vector(wrong)), "{wrong}");
         }
+    }
+
+    #[track_caller]
+    fn passes(check: impl Fn(&[String], &[Variable]) -> bool, words: &str, secrets: &str, passes: bool) {
+        let variable = |word: &str| {
+            word.split_once('=').map(|(name, value)| Variable::new(name, value)).expect("a variable")
+        };
+        let secrets: Vec<_> = secrets.split_whitespace().map(variable).collect();
+        assert_eq!(check(&vector(words), &secrets), passes, "{words} {secrets:?}");
+    }
+
+    #[test]
+    fn only_the_secrets_that_the_rules_name_pass_the_launcher() {
+        let kind = || Kind::Text { min_length: 3, max_length: 9 };
+        let secret = |variable: &str| Channel::Secret(variable.to_owned());
+        let password = OptionValue { kind: kind(), default: None, channel: secret("PASSWORD") };
+        let command = Command {
+            options: vec![OptionRule::with_value("-p", password), OptionRule::flag("-v")],
+            operands: vec![
+                Operand { channel: secret("PIN"), ..Operand::required("pin", kind()) },
+                Operand::required("host", Kind::Host),
+            ],
+            separator: true,
+            ..Command::new("/bin/true")
+        };
+        let invocation = command.invocation(&["-p", "abc", "1234", "h"]).expect("allowed");
+        let check = command.check();
+        assert!(check(&invocation.arguments, &invocation.secrets));
+        passes(&check, "-v -- h", "PIN=1234", true);
+        passes(&check, "-- h", "PASSWORD=abc PIN=1234", true);
+        passes(&check, "-- h", "PIN=1234 PASSWORD=abc", false);
+        passes(&check, "-- h", "", false);
+        passes(&check, "-- h", "PASSWORD=abc", false);
+        passes(&check, "-- h", "PASSWORD=ab PIN=1234", false);
+        passes(&check, "-- h", "PIN=1234 PIN=1234", false);
+        passes(&check, "-- h", "PIN=1234 LD_PRELOAD=/tmp/x", false);
+        passes(&check, "-- h", "PIN=-1234", false);
+        passes(&check, "-- 1234 h", "PIN=1234", false);
+        passes(&check, "-p abc -- h", "PIN=1234", false);
     }
 
     #[test]

@@ -5,8 +5,10 @@
 
 use std::borrow::Cow;
 
-use super::Command;
+use jail::Variable;
+
 use super::value::{Kind, is_plain_value};
+use super::{Command, StandardInput};
 
 /// An option that a client may use.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +26,33 @@ pub struct OptionValue {
     pub kind: Kind,
     /// What stands there when the client leaves the option out.
     pub default: Option<String>,
+    /// How it reaches the program.
+    pub channel: Channel,
 }
+
+/// How a client's value reaches the program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Channel {
+    /// As an argument, which every process of the machine can read.
+    #[default]
+    Argument,
+    /// In this variable of its environment, and nowhere else: it is a secret.
+    Secret(String),
+}
+
+/// What a client's parameters come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// The arguments behind the program's name.
+    pub arguments: Vec<String>,
+    /// The secrets, which are no arguments.
+    pub secrets: Vec<Variable>,
+    /// The parameters as the client wrote them, with [`CONCEALED`] in the place of each secret.
+    pub shown: Vec<String>,
+}
+
+/// What stands in the place of a secret wherever people read.
+pub const CONCEALED: &str = "[secret]";
 
 /// A positional argument.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +65,8 @@ pub struct Operand {
     pub required: bool,
     /// How often it may stand; more than once only for the last operand.
     pub repeat: usize,
+    /// How it reaches the program; only as an argument where it may stand more than once.
+    pub channel: Channel,
 }
 
 /// What is wrong with a client's parameters, in words for a client who may run the command.
@@ -59,21 +89,25 @@ impl OptionRule {
 impl Operand {
     /// An operand that must be given.
     pub fn required(name: &str, kind: Kind) -> Self {
-        Self { name: name.to_owned(), kind, required: true, repeat: 1 }
+        Self { name: name.to_owned(), kind, required: true, repeat: 1, channel: Channel::Argument }
     }
 }
 
 impl Command {
-    /// The argument vector, without the program's name, for a client's parameters.
+    /// What the program gets for a client's parameters: arguments, and secrets beside them.
     ///
     /// # Errors
     /// A parameter that no rule names, that stands twice, or whose value is not of its type; a missing operand.
-    pub fn arguments<P: AsRef<str>>(&self, parameters: &[P]) -> Result<Vec<String>, InvalidParameters> {
+    pub fn invocation<P: AsRef<str>>(&self, parameters: &[P]) -> Result<Invocation, InvalidParameters> {
         let given = self.parse(parameters)?;
         let mut arguments = self.fixed_arguments.clone();
+        let mut secrets = Vec::new();
         for (option, given) in self.options.iter().zip(given.options) {
             match (&option.value, given) {
                 (None, Some(_)) => arguments.push(option.spelling.clone()),
+                (Some(OptionValue { channel: Channel::Secret(variable), .. }), Some(text)) => {
+                    secrets.push(Variable::new(variable, text));
+                }
                 (Some(value), given) => {
                     if let Some(text) = given.or_else(|| value.default.as_deref().map(Cow::Borrowed)) {
                         arguments.push(option.spelling.clone());
@@ -83,21 +117,51 @@ impl Command {
                 (None, None) => {}
             }
         }
-        if self.separator && !given.operands.is_empty() {
+        let mut operands = Vec::new();
+        for (rule, text) in self.each_operand().zip(given.operands) {
+            match &rule.channel {
+                Channel::Argument => operands.push(text.into_owned()),
+                Channel::Secret(variable) => secrets.push(Variable::new(variable, text)),
+            }
+        }
+        if self.separator && !operands.is_empty() {
             arguments.push("--".to_owned());
         }
-        arguments.extend(given.operands.into_iter().map(Cow::into_owned));
-        Ok(arguments)
+        arguments.append(&mut operands);
+        Ok(Invocation { arguments, secrets, shown: given.shown })
+    }
+
+    /// The rules of its secrets, in the order in which the program gets them: variable, type, and whether it must be there.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = (&str, &Kind, bool)> {
+        let options = self.options.iter().filter_map(|option| {
+            let value = option.value.as_ref()?;
+            Some((value.channel.variable()?, &value.kind, false))
+        });
+        let operands = self
+            .operands
+            .iter()
+            .filter_map(|rule| Some((rule.channel.variable()?, &rule.kind, rule.required)));
+        options.chain(operands)
+    }
+
+    /// Whether a client may have to send secrets to it.
+    pub fn has_secrets(&self) -> bool {
+        self.input == StandardInput::Secret || self.secrets().next().is_some()
     }
 
     /// Options may stand before or after operands; after `--` everything is an operand.
     fn parse<'p, P: AsRef<str>>(&self, parameters: &'p [P]) -> Result<Given<'p>, InvalidParameters> {
-        let mut given = Given { options: vec![None; self.options.len()], operands: Vec::new() };
+        let mut given = Given {
+            options: vec![None; self.options.len()],
+            operands: Vec::new(),
+            shown: Vec::with_capacity(parameters.len()),
+        };
         let mut only_operands = false;
         let mut rest = parameters.iter().map(AsRef::as_ref);
         while let Some(parameter) = rest.next() {
             if parameter == "--" && !only_operands {
                 only_operands = true;
+                given.shown.push(parameter.to_owned());
             } else if parameter.starts_with('-') && !only_operands {
                 self.take_option(parameter, &mut rest, &mut given)?;
             } else {
@@ -125,27 +189,34 @@ impl Command {
             }
         });
         let Some((option, slot, attached)) = found else {
-            return Err(wrong(format!("{} is not allowed here; {}", shown(parameter), self.allowed())));
+            return Err(self.not_allowed(parameter));
         };
         let spelling = &option.spelling;
         if slot.is_some() {
             return Err(wrong(format!("`{spelling}` stands twice")));
         }
-        *slot = Some(match &option.value {
-            None => Cow::Borrowed(""),
-            Some(value) => {
-                let text = attached.or_else(|| rest.next()).unwrap_or_default();
-                value.kind.argument(text).ok_or_else(|| {
-                    wrong(format!("the value of `{spelling}` must be {}", value.kind.expectation()))
-                })?
-            }
-        });
+        let Some(value) = &option.value else {
+            given.shown.push(parameter.to_owned());
+            *slot = Some(Cow::Borrowed(""));
+            return Ok(());
+        };
+        let text = attached.or_else(|| rest.next()).unwrap_or_default();
+        *slot = Some(value.kind.argument(text).ok_or_else(|| {
+            wrong(format!("the value of `{spelling}` must be {}", value.kind.expectation()))
+        })?);
+        let shown = value.channel.shown(text);
+        if attached.is_some() {
+            let before = parameter.strip_suffix(text).unwrap_or(spelling);
+            given.shown.push(format!("{before}{shown}"));
+        } else {
+            given.shown.extend([parameter.to_owned(), shown.to_owned()]);
+        }
         Ok(())
     }
 
     fn take_operand<'p>(&self, parameter: &'p str, given: &mut Given<'p>) -> Result<(), InvalidParameters> {
-        let Some(operand) = self.operand_at(given.operands.len()) else {
-            return Err(wrong(format!("{} is not allowed here; {}", shown(parameter), self.allowed())));
+        let Some(operand) = self.each_operand().nth(given.operands.len()) else {
+            return Err(self.not_allowed(parameter));
         };
         let argument = operand.kind.argument(parameter);
         given
@@ -153,13 +224,19 @@ impl Command {
             .push(argument.ok_or_else(|| {
                 wrong(format!("`{}` must be {}", operand.name, operand.kind.expectation()))
             })?);
+        given.shown.push(operand.channel.shown(parameter).to_owned());
         Ok(())
     }
 
-    /// The rule for the operand with this index, where the last rule holds for as many as it may repeat.
-    fn operand_at(&self, index: usize) -> Option<&Operand> {
-        let mut rules = self.operands.iter().flat_map(|rule| std::iter::repeat_n(rule, rule.repeat));
-        rules.nth(index)
+    /// The rule for each operand that may stand, where the last rule holds for as many as it may repeat.
+    fn each_operand(&self) -> impl Iterator<Item = &Operand> {
+        self.operands.iter().flat_map(|rule| std::iter::repeat_n(rule, rule.repeat))
+    }
+
+    /// Of a command that has secrets no parameter is quoted: a wrong one may be a secret in the wrong place.
+    fn not_allowed(&self, parameter: &str) -> InvalidParameters {
+        let what = if self.has_secrets() { A_PARAMETER.to_owned() } else { shown(parameter) };
+        wrong(format!("{what} is not allowed here; {}", self.allowed()))
     }
 
     fn allowed(&self) -> String {
@@ -173,6 +250,24 @@ impl Command {
             "this command takes no parameters".to_owned()
         } else {
             format!("allowed: {}", names.join(" "))
+        }
+    }
+}
+
+impl Channel {
+    /// The variable of a secret.
+    pub fn variable(&self) -> Option<&str> {
+        match self {
+            Self::Argument => None,
+            Self::Secret(variable) => Some(variable),
+        }
+    }
+
+    /// The value, where people may read it.
+    fn shown<'t>(&self, text: &'t str) -> &'t str {
+        match self {
+            Self::Argument => text,
+            Self::Secret(_) => CONCEALED,
         }
     }
 }
@@ -202,34 +297,43 @@ enum Spelling<'p> {
     WithValue(&'p str),
 }
 
-/// What the client gave: a slot for each option in the order of the rules, and the operands.
+/// What the client gave: a slot for each option in the order of the rules, the operands, and all of it without secrets.
 struct Given<'p> {
     options: Vec<Option<Cow<'p, str>>>,
     operands: Vec<Cow<'p, str>>,
+    shown: Vec<String>,
 }
 
 fn wrong(message: String) -> InvalidParameters {
     InvalidParameters(message)
 }
 
+/// One that is not quoted.
+const A_PARAMETER: &str = "a parameter";
+
 /// A parameter as it may stand in a message.
 fn shown(parameter: &str) -> String {
     if parameter.len() <= 40 && is_plain_value(parameter.trim_start_matches('-')) {
         format!("`{parameter}`")
     } else {
-        "a parameter".to_owned()
+        A_PARAMETER.to_owned()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{Command, Kind, Operand, OptionRule, Policy, Root};
+    use super::{Channel, OptionValue};
+    use jail::Variable;
 
     fn arguments(command: &str, parameters: &str) -> Result<String, String> {
         let policy = Policy::builtin();
         let parameters: Vec<_> = parameters.split_whitespace().collect();
         let command = policy.commands().get(command).expect("a built-in command");
-        command.arguments(&parameters).map(|vector| vector.join(" ")).map_err(|error| error.to_string())
+        command
+            .invocation(&parameters)
+            .map(|invocation| invocation.arguments.join(" "))
+            .map_err(|error| error.to_string())
     }
 
     #[track_caller]
@@ -288,7 +392,10 @@ mod tests {
             separator: true,
             ..Command::new("/bin/true")
         };
-        let vector = |parameters: &[&str]| command.arguments(parameters).map_err(|error| error.to_string());
+        let vector = |parameters: &[&str]| {
+            let invocation = command.invocation(parameters).map_err(|error| error.to_string())?;
+            Ok::<_, String>(invocation.arguments)
+        };
         assert_eq!(vector(&["w"]).as_deref(), Ok(&["--", "w"].map(str::to_owned)[..]));
         let four = ["--", "w", "a", "b", "c"].map(str::to_owned);
         assert_eq!(vector(&["w", "a", "b", "c"]).as_deref(), Ok(&four[..]));
@@ -306,9 +413,10 @@ mod tests {
         let kind = Kind::Path(Root::new(root).expect("a root"));
         let command =
             Command { operands: vec![Operand::required("file", kind)], ..Command::new("/bin/true") };
-        assert_eq!(command.arguments(&["a.log"]), Ok(vec![shown.clone()]));
-        assert_eq!(command.arguments(&[&shown]), Ok(vec![shown.clone()]));
-        assert!(command.arguments(&["../a.log"]).is_err() && command.arguments(&["b.log"]).is_err());
+        let arguments = |parameter: &str| command.invocation(&[parameter]).map(|found| found.arguments);
+        assert_eq!(arguments("a.log"), Ok(vec![shown.clone()]));
+        assert_eq!(arguments(&shown), Ok(vec![shown.clone()]));
+        assert!(arguments("../a.log").is_err() && arguments("b.log").is_err());
     }
 
     #[test]
@@ -316,8 +424,69 @@ mod tests {
         let policy = Policy::builtin();
         let uname = policy.commands().get("uname").expect("built in");
         for parameter in ["\u{1b}]52;c;AAAA\u{7}", "-\u{202e}", "\n", &"x".repeat(5000)] {
-            let message = uname.arguments(&[parameter]).expect_err("refused").to_string();
+            let message = uname.invocation(&[parameter]).expect_err("refused").to_string();
             assert!(message.starts_with("a parameter is not allowed"), "{message:?}");
+        }
+    }
+
+    /// `-p SECRET -v HOST [PIN]`, where the password and the number are secrets.
+    fn with_secrets() -> Command {
+        let text = Kind::Text { min_length: 1, max_length: 20 };
+        let secret = |variable: &str| Channel::Secret(variable.to_owned());
+        let password = OptionValue { kind: text, default: None, channel: secret("PASSWORD") };
+        let pin = Kind::Integer { min: 0, max: 9999 };
+        Command {
+            options: vec![
+                OptionRule::with_value("-p", password.clone()),
+                OptionRule::with_value("--pass", OptionValue { channel: secret("PASS"), ..password }),
+                OptionRule::flag("-v"),
+            ],
+            operands: vec![
+                Operand::required("host", Kind::Host),
+                Operand { required: false, channel: secret("PIN"), ..Operand::required("pin", pin) },
+            ],
+            separator: true,
+            ..Command::new("/bin/true")
+        }
+    }
+
+    #[track_caller]
+    fn comes_to(command: &Command, parameters: &str, arguments: &str, secrets: &str, shown: &str) {
+        let parameters: Vec<_> = parameters.split(' ').collect();
+        let invocation = command.invocation(&parameters).expect("allowed");
+        assert_eq!(invocation.arguments.join(" "), arguments);
+        let pair = |secret: &Variable| format!("{}={}", secret.name, secret.reveal());
+        assert_eq!(invocation.secrets.iter().map(pair).collect::<Vec<_>>().join(" "), secrets);
+        assert_eq!(invocation.shown.join(" "), shown);
+    }
+
+    #[test]
+    fn a_secret_is_no_argument_however_it_is_written() {
+        let command = with_secrets();
+        comes_to(&command, "-p s3 h", "-- h", "PASSWORD=s3", "-p [secret] h");
+        comes_to(&command, "h -ps3 -v", "-v -- h", "PASSWORD=s3", "h -p[secret] -v");
+        comes_to(&command, "--pass=s=3 h", "-- h", "PASS=s=3", "--pass=[secret] h");
+        comes_to(&command, "--pass s3 -- h 77", "-- h", "PASS=s3 PIN=77", "--pass [secret] -- h [secret]");
+        comes_to(&command, "h 77 -p h", "-- h", "PASSWORD=h PIN=77", "h [secret] -p [secret]");
+        comes_to(&command, "-v h", "-v -- h", "", "-v h");
+    }
+
+    #[test]
+    fn no_message_quotes_a_parameter_where_there_are_secrets() {
+        let command = with_secrets();
+        for parameters in [
+            "--pas=hunter2 h",
+            "-Phunter2 h",
+            "h 77 hunter2",
+            "h hunter2",
+            "-p h hunter2!",
+            "-p hunter2hunter2hunter2hunter2 h",
+            "-p hunter2 -p hunter2 h",
+            "-p hunter2",
+        ] {
+            let parameters: Vec<_> = parameters.split(' ').collect();
+            let message = command.invocation(&parameters).expect_err("refused").to_string();
+            assert!(!message.contains("hunter2"), "{message}");
         }
     }
 }

@@ -1,0 +1,193 @@
+//! A row of the history: what its records say, in one place.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::jobs::Found;
+use crate::log::escape::push_json;
+
+/// How far something has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowState {
+    /// It has ended, or was answered.
+    #[default]
+    Ended,
+    /// It has started; it runs, or its end is not in the log yet.
+    Running,
+    /// It had started when its server died.
+    Unknown,
+}
+
+/// One thing that was asked for: a job, or a request that was none.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct HistoryRow {
+    /// The number of its first record.
+    pub record: u64,
+    /// When it began: the time of that record, RFC 3339 in UTC with microseconds.
+    pub time: String,
+    /// When it ended, for a job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// How far it has come.
+    pub state: RowState,
+    /// Who asked; nobody, where it was a stranger.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// From where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// The kind of the request, as it called itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_type: Option<String>,
+    /// The command that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Its parameters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<String>,
+    /// The expression that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expression: Option<String>,
+    /// The beginning of a request that was not JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_text: Option<String>,
+    /// The job, or the one that was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// `success` or `error`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// The command's exit code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The signal that ended the command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// The code of an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What the client was told of an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What the client was not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The value of an expression, as it was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<Box<RawValue>>,
+    /// How long it took, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<f64>,
+}
+
+/// What of any record can matter to a row.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Record {
+    seq: u64,
+    time: String,
+    user: Option<String>,
+    peer: Option<String>,
+    request: Option<Box<RawValue>>,
+    request_text: Option<String>,
+    job: Option<String>,
+    command: Option<String>,
+    parameters: Vec<String>,
+    reply: Option<Reply>,
+    reason: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Reply {
+    status: Option<String>,
+    job: Option<String>,
+    result: Option<Box<RawValue>>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    code: Option<String>,
+    message: Option<String>,
+    duration_ms: Option<f64>,
+}
+
+/// A request as far as it is one: those that were refused can hold anything.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Request {
+    command_type: Option<String>,
+    command_name: Option<String>,
+    parameters: Vec<String>,
+    expression: Option<String>,
+    job: Option<String>,
+}
+
+impl HistoryRow {
+    pub(super) fn from_found(found: &Found) -> Self {
+        match found {
+            Found::Row(row) => Self::clone(row),
+            Found::Records(first, last) => Self::from_records(first, last.as_deref()),
+        }
+    }
+
+    /// From the first record and the last, where that is another.
+    pub(super) fn from_records(first: &[u8], last: Option<&[u8]>) -> Self {
+        let read = |line: &[u8]| serde_json::from_slice::<Record>(line).unwrap_or_default();
+        let (first, last) = (read(first), last.map(read));
+        let is_job = last.is_some();
+        let request =
+            [Some(&first), last.as_ref()].into_iter().flatten().find_map(|record| record.request.as_deref());
+        let request: Request =
+            request.and_then(|request| serde_json::from_str(request.get()).ok()).unwrap_or_default();
+        let Record { seq, time, user, peer, request_text, job, command, parameters, reply, reason, .. } =
+            first;
+        let last = last.unwrap_or_default();
+        let reply = last.reply.or(reply).unwrap_or_default();
+        let is_job = is_job || job.is_some();
+        Self {
+            record: seq,
+            time,
+            ended: Some(last.time).filter(|time| !time.is_empty()),
+            state: RowState::Ended,
+            user: user.or(last.user),
+            peer: peer.or(last.peer),
+            command_type: request.command_type,
+            command: command.or(last.command).or(request.command_name),
+            parameters: if parameters.is_empty() { request.parameters } else { parameters },
+            result: reply.result.filter(|_| !is_job && request.expression.is_some()),
+            expression: request.expression,
+            request_text,
+            job: job.or(last.job).or(reply.job).or(request.job),
+            status: reply.status,
+            exit_code: reply.exit_code,
+            signal: reply.signal,
+            code: reply.code,
+            message: reply.message,
+            reason: last.reason.or(reason),
+            duration_ms: reply.duration_ms,
+        }
+    }
+
+    /// Whether it came to anything else than success, as far as is known.
+    pub fn failed(&self) -> bool {
+        match self.state {
+            RowState::Running => false,
+            RowState::Unknown => true,
+            RowState::Ended => {
+                self.status.as_deref() != Some("success")
+                    || self.signal.is_some()
+                    || self.exit_code.is_some_and(|code| code != 0)
+            }
+        }
+    }
+
+    /// One line of JSON in which nothing is left that a terminal would obey.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = Vec::new();
+        // Neither a key nor a value of a row can be refused.
+        let _ = serde_json::to_writer(&mut json, self);
+        let mut line = Vec::with_capacity(json.len());
+        push_json(&mut line, &json);
+        line
+    }
+}

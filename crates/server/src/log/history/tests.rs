@@ -1,0 +1,298 @@
+//! Records in, rows out: each job and each other request once, from every file, whenever it is read.
+
+#![allow(clippy::arithmetic_side_effects, reason = "a test may panic")]
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::{History, HistoryFilter, HistoryReader, HistoryRow, RowState, history};
+use crate::log::{Log, Rotation, tidy};
+
+const UNBOUNDED: Rotation = Rotation { bytes: u64::MAX, keep: None };
+
+/// A log of records that are written as they stand here, one a minute from 12:00 on.
+struct Book {
+    directory: TempDir,
+    records: u64,
+}
+
+impl Book {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a directory"), records: 0 }
+    }
+
+    fn with(records: &[&str]) -> Self {
+        let mut book = Self::new();
+        book.write(records);
+        book
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("server.log")
+    }
+
+    /// What stands between `seq` and `prev` but for the time.
+    fn write(&mut self, records: &[&str]) {
+        let file = std::fs::File::options().append(true).create(true).open(self.path());
+        let mut file = file.expect("opened");
+        for record in records {
+            self.records += 1;
+            let (hour, minute) = (12 + self.records / 60, self.records % 60);
+            writeln!(
+                file,
+                "{{\"seq\":{},\"time\":\"2026-11-24T{hour:02}:{minute:02}:00.000000Z\",{record},\"prev\":\"00\"}}",
+                self.records
+            )
+            .expect("written");
+        }
+    }
+
+    fn rotate(&self, compress: bool) {
+        let name = format!("server.log.{}", self.records);
+        std::fs::rename(self.path(), self.directory.path().join(name)).expect("moved");
+        if compress {
+            tidy(&self.path(), UNBOUNDED, None);
+        }
+    }
+
+    fn rows(&self, filter: HistoryFilter) -> Vec<HistoryRow> {
+        history(&self.path(), filter, usize::MAX).expect("read").rows
+    }
+
+    fn all(&self) -> Vec<String> {
+        short(&self.rows(HistoryFilter::default()))
+    }
+}
+
+/// Of each row who, what, how it ended.
+fn short(rows: &[HistoryRow]) -> Vec<String> {
+    let number = |number: Option<i32>| number.map(|number| number.to_string());
+    let words = |row: &HistoryRow| {
+        [
+            row.user.clone(),
+            row.command.clone().or_else(|| row.expression.clone()).or_else(|| row.command_type.clone()),
+            (!row.parameters.is_empty()).then(|| row.parameters.join("+")),
+            (row.state != RowState::Ended).then(|| format!("{:?}", row.state)),
+            row.code.clone().or_else(|| number(row.exit_code)).or_else(|| number(row.signal)),
+            row.result.as_ref().map(|value| value.get().to_owned()),
+        ]
+    };
+    rows.iter().map(|row| words(row).into_iter().flatten().collect::<Vec<_>>().join(" ")).collect()
+}
+
+const SERVER: &str = r#""event":"server_started","version":"0.1.0""#;
+const STARTED: &str = r#""event":"started","user":"ann","peer":"127.0.0.1:1","request":{"command_type":"os","command_name":"ping","parameters":["-c","1"]},"job":"a-1","command":"ping","parameters":["-c","1"],"program":"/bin/ping","arguments":["-c","1"]"#;
+const ENDED: &str = r#""event":"ended","user":"ann","command":"ping","job":"a-1","reply":{"status":"success","result":"64 bytes\n","stderr":"","exit_code":1,"duration_ms":12.500}"#;
+const ANSWERED: &str = r#""event":"answered","user":"ann","peer":"127.0.0.1:1","request":{"command_type":"os","command_name":"ping","parameters":["-c","1"]},"reply":{"status":"success","exit_code":1,"job":"a-1","duration_ms":13.000}"#;
+/// As the first servers wrote it, which knew no `ended`.
+const ANSWERED_ALL: &str = r#""event":"answered","user":"ann","peer":"127.0.0.1:1","request":{"command_type":"os","command_name":"ping","parameters":["-c","1"]},"reply":{"status":"success","result":"64 bytes\n","stderr":"","exit_code":1,"job":"a-1","duration_ms":12.500}"#;
+const COMPUTED: &str = r#""event":"answered","user":"bob","request":{"command_type":"compute","expression":"6*7"},"reply":{"status":"success","result":42,"type":"int","duration_ms":0.010}"#;
+const REFUSED: &str = r#""event":"answered","user":"bob","request":{"command_type":"os","command_name":"\u0072m","parameters":["-rf"]},"reply":{"status":"error","message":"not available","code":"refused","duration_ms":0.020},"reason":"no such command""#;
+const DETACHED: &str = r#""event":"answered","user":"ann","request":{"command_type":"os","command_name":"ping","detach":true},"reply":{"status":"success","job":"a-1","state":"running","duration_ms":0.100}"#;
+
+#[test]
+fn a_job_is_one_row_however_many_records_it_has() {
+    let ping = "ann ping -c+1 1";
+    for (records, rows) in [
+        (&[SERVER, STARTED, ENDED, ANSWERED][..], &[ping][..]),
+        (&[SERVER, STARTED, ENDED, ANSWERED, ANSWERED], &[ping]),
+        (&[SERVER, STARTED, DETACHED, ENDED], &[ping]),
+        (&[SERVER, STARTED, ANSWERED_ALL], &[ping]),
+        (&[SERVER, ANSWERED_ALL], &[ping]),
+        (&[SERVER, ENDED], &["ann ping 1"]),
+        (&[SERVER, STARTED], &["ann ping -c+1 Running"]),
+        (&[SERVER, STARTED, DETACHED], &["ann ping -c+1 Running"]),
+        (&[SERVER, STARTED, SERVER], &["ann ping -c+1 Unknown"]),
+        (&[SERVER, STARTED, SERVER, ENDED, ANSWERED], &[ping]),
+        (&[SERVER, COMPUTED, REFUSED], &["bob 6*7 42", "bob rm -rf refused"]),
+        (&[SERVER, STARTED, COMPUTED, ENDED, ANSWERED, COMPUTED], &[ping, "bob 6*7 42", "bob 6*7 42"]),
+        (&[SERVER, STARTED, COMPUTED], &["bob 6*7 42", "ann ping -c+1 Running"]),
+        (&[SERVER], &[]),
+    ] {
+        assert_eq!(Book::with(records).all(), rows, "{records:#?}");
+    }
+}
+
+#[test]
+fn a_row_has_what_its_records_say() {
+    let rows = Book::with(&[SERVER, STARTED, ENDED, ANSWERED, REFUSED]).rows(HistoryFilter::default());
+    let [job, refused] = rows.as_slice() else { panic!("{rows:#?}") };
+    let expected = r#"{"record":2,"time":"2026-11-24T12:02:00.000000Z","ended":"2026-11-24T12:03:00.000000Z","state":"ended","user":"ann","peer":"127.0.0.1:1","command_type":"os","command":"ping","parameters":["-c","1"],"job":"a-1","status":"success","exit_code":1,"duration_ms":12.5}"#;
+    assert_eq!(String::from_utf8(job.to_json()).expect("UTF-8"), expected);
+    assert!(job.failed() && refused.failed());
+    assert_eq!(refused.reason.as_deref(), Some("no such command"));
+    let odd =
+        HistoryRow { request_text: Some("\u{1b}[2J\u{202e}\u{9b}\n".to_owned()), ..HistoryRow::default() };
+    let json = String::from_utf8(odd.to_json()).expect("UTF-8");
+    assert!(json.contains(r"\u001b[2J\u202e\u009b\n") && json.is_ascii(), "{json}");
+}
+
+#[test]
+fn filters_hold_together() {
+    let killed = ENDED.replace("\"exit_code\":1", "\"signal\":9").replace("a-1", "a-2").replace("ann", "bob");
+    let started = STARTED.replace("a-1", "a-2").replace("ann", "bob");
+    let good = [
+        STARTED.replace("a-1", "a-3"),
+        ENDED.replace("a-1", "a-3").replace("\"exit_code\":1", "\"exit_code\":0"),
+    ];
+    // Minute 2 to 10.
+    let book = Book::with(&[
+        SERVER, STARTED, ENDED, COMPUTED, REFUSED, &started, &killed, &good[0], &good[1], COMPUTED,
+    ]);
+    let check = |filter: HistoryFilter, expected: &[&str]| assert_eq!(short(&book.rows(filter)), expected);
+    let user = |name: &str| HistoryFilter { user: Some(name.into()), ..Default::default() };
+    let command = |name: &str| HistoryFilter { command: Some(name.into()), ..Default::default() };
+    check(user("ann"), &["ann ping -c+1 1", "ann ping -c+1 0"]);
+    check(user("an"), &[]);
+    check(user("bob\""), &[]);
+    check(command("ping"), &["ann ping -c+1 1", "bob ping -c+1 9", "ann ping -c+1 0"]);
+    check(command("rm"), &["bob rm -rf refused"]);
+    check(command("6*7"), &[]);
+    check(
+        HistoryFilter { failed: true, ..Default::default() },
+        &["ann ping -c+1 1", "bob rm -rf refused", "bob ping -c+1 9"],
+    );
+    check(HistoryFilter { failed: true, ..user("bob") }, &["bob rm -rf refused", "bob ping -c+1 9"]);
+    check(HistoryFilter { command: Some("ping".into()), ..user("bob") }, &["bob ping -c+1 9"]);
+    let since =
+        |time: &str| HistoryFilter { since: Some(time.parse().expect("a time")), ..Default::default() };
+    check(since("2026-11-24T12:09:00Z"), &["ann ping -c+1 0", "bob 6*7 42"]);
+    check(since("2026-11-24T12:09:00.000001Z"), &["bob 6*7 42"]);
+    check(since("2026-11-25T00:00:00Z"), &[]);
+    check(HistoryFilter { user: Some("ann".into()), ..since("2026-11-24T12:05:00Z") }, &["ann ping -c+1 0"]);
+}
+
+#[test]
+fn what_has_not_ended_is_filtered_too() {
+    let book = Book::with(&[SERVER, &STARTED.replace("a-1", "a-0"), SERVER, STARTED]);
+    assert_eq!(book.all(), ["ann ping -c+1 Unknown", "ann ping -c+1 Running"]);
+    let since = |time: &str| Some(time.parse().expect("a time"));
+    let check = |filter: HistoryFilter, expected: &[&str]| assert_eq!(short(&book.rows(filter)), expected);
+    check(HistoryFilter { failed: true, ..Default::default() }, &["ann ping -c+1 Unknown"]);
+    check(HistoryFilter { user: Some("bob".into()), ..Default::default() }, &[]);
+    check(
+        HistoryFilter { since: since("2026-11-24T12:30:00Z"), ..Default::default() },
+        &["ann ping -c+1 Running"],
+    );
+}
+
+#[test]
+fn a_job_is_joined_through_files_and_compression() {
+    for compress in [false, true] {
+        let mut book = Book::with(&[SERVER, COMPUTED, STARTED]);
+        book.rotate(compress);
+        book.write(&[r#""event":"log_continued","after":"x""#, COMPUTED]);
+        book.rotate(compress);
+        assert_eq!(book.all(), ["bob 6*7 42", "bob 6*7 42", "ann ping -c+1 Running"], "no file is written");
+        book.write(&[ENDED, ANSWERED]);
+        assert_eq!(book.all(), ["bob 6*7 42", "ann ping -c+1 1", "bob 6*7 42"]);
+    }
+}
+
+#[test]
+fn the_newest_rows_have_room() {
+    let mut book = Book::with(&[SERVER, COMPUTED, COMPUTED, REFUSED, STARTED]);
+    let read = |book: &Book, max| history(&book.path(), HistoryFilter::default(), max).expect("read");
+    let newest = read(&book, 2);
+    assert_eq!(
+        (short(&newest.rows), newest.earlier),
+        (vec!["bob rm -rf refused".to_owned(), "ann ping -c+1 Running".into()], 2)
+    );
+    assert_eq!((read(&book, 0).rows.len(), read(&book, 0).earlier), (0, 4));
+    assert_eq!(read(&book, 4).earlier, 0);
+    book.write(&[ENDED]);
+    assert_eq!(short(&read(&book, 1).rows), ["ann ping -c+1 1"]);
+}
+
+#[test]
+fn lines_that_are_no_records_are_counted_and_a_torn_one_waits() {
+    let mut book = Book::with(&[SERVER, COMPUTED]);
+    let append = |text: &str| {
+        std::fs::File::options()
+            .append(true)
+            .open(book.path())
+            .expect("opened")
+            .write_all(text.as_bytes())
+            .expect("written");
+    };
+    append("nonsense\n{\"seq\":x}\n\n{\"seq\":3,\"time\":\"2026");
+    let read: History = history(&book.path(), HistoryFilter::default(), 9).expect("read");
+    assert_eq!((read.rows.len(), read.unreadable), (1, 3));
+    // A record that is one by its head alone is a row without words, and no panic.
+    std::fs::write(book.path(), "").expect("written");
+    book.records = 0;
+    book.write(&[r#""event":"answered","user":[]"#, r#""event":"ended""#, r#""event":"started","job":7"#]);
+    assert_eq!(book.all(), [""]);
+    assert!(history(Path::new("/nonexistent/server.log"), HistoryFilter::default(), 9).is_err());
+}
+
+#[test]
+fn a_reader_goes_on_as_the_log_grows_and_through_rotation() {
+    let mut book = Book::with(&[SERVER, COMPUTED]);
+    let mut reader = HistoryReader::open(&book.path(), HistoryFilter::default()).expect("opened");
+    let mut next = || short(&reader.read(usize::MAX).expect("read").rows);
+    assert_eq!(next(), ["bob 6*7 42"]);
+    assert!(next().is_empty());
+    book.write(&[STARTED, REFUSED]);
+    assert_eq!(next(), ["bob rm -rf refused"]);
+    // A line comes in two parts.
+    let whole = std::fs::read_to_string(book.path()).expect("text");
+    book.write(&[COMPUTED]);
+    let line = std::fs::read_to_string(book.path()).expect("text").split_off(whole.len());
+    std::fs::write(book.path(), [&whole, &line[..20]].concat()).expect("written");
+    assert!(next().is_empty());
+    std::fs::write(book.path(), [whole, line].concat()).expect("written");
+    assert_eq!(next(), ["bob 6*7 42"]);
+    // The file is moved away, written on, and followed by another, which is moved away and compressed at once.
+    let moved = book.directory.path().join("server.log.moved");
+    std::fs::rename(book.path(), &moved).expect("moved");
+    assert!(next().is_empty());
+    std::fs::write(book.path(), std::fs::read(&moved).expect("bytes")).expect("written");
+    book.write(&[REFUSED]);
+    let before = std::fs::read(&moved).expect("bytes").len();
+    let more = std::fs::read(book.path()).expect("bytes").split_off(before);
+    std::fs::File::options().append(true).open(&moved).expect("opened").write_all(&more).expect("written");
+    std::fs::remove_file(book.path()).expect("removed");
+    book.write(&[ENDED]);
+    book.rotate(true);
+    book.write(&[ANSWERED, COMPUTED]);
+    assert_eq!(next(), ["ann ping -c+1 1", "bob rm -rf refused", "bob 6*7 42"]);
+    book.write(&[REFUSED]);
+    assert_eq!(next(), ["bob rm -rf refused"]);
+}
+
+#[tokio::test]
+async fn a_log_that_is_written_and_rotated_meanwhile_loses_no_row_and_repeats_none() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("server.log");
+    let rotation = Rotation { bytes: 4000, keep: None };
+    let (log, _) = Log::open(&path, rotation).expect("opened");
+    let reading = {
+        let path = path.clone();
+        std::thread::spawn(move || {
+            let mut reader = HistoryReader::open(&path, HistoryFilter::default()).expect("opened");
+            let mut rows = Vec::new();
+            let patience = std::time::Instant::now();
+            while rows.len() < 2000 {
+                assert!(patience.elapsed().as_secs() < 30, "{}", rows.len());
+                rows.extend(reader.read(usize::MAX).expect("read").rows);
+            }
+            rows
+        })
+    };
+    for number in 0..2000_u64 {
+        log.append(|line| {
+            line.text("event", "answered");
+            line.text("user", &number.to_string());
+        });
+        log.commit().expect("written");
+        if number % 50 == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+    let rows = reading.join().expect("read");
+    let users: Vec<_> = rows.iter().map(|row| row.user.clone().unwrap_or_default()).collect();
+    assert_eq!(users, (0..2000).map(|number| number.to_string()).collect::<Vec<_>>());
+}
