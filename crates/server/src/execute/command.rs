@@ -49,8 +49,8 @@ impl Ending<'_> {
         let Self { service, job, entry } = self;
         let duration = Some(entry.frame.arrived.elapsed());
         let ended = Ended { verdict, reason, duration };
-        record_end(&service.log, job, &ended);
-        service.jobs.end(job, ended, service.now());
+        let record = |job: &Job, ended: &Ended| record_end(&service.log, job, ended);
+        service.jobs.end(job, ended, service.now(), record);
         if !job.is_awaited() {
             // Nobody's reply writes it. A log that cannot be written has said so, and keeps the record until it can.
             let _ = service.log.commit();
