@@ -138,7 +138,6 @@ impl Alone {
         let keeper = StartedKeeper::start(command)?;
         let launcher = runtime.block_on(Launcher::connect(keeper))?;
         let plan = Plan {
-            secrets: vec![],
             command: "true".to_owned(),
             arguments: vec![],
             time_limit: Duration::from_secs(5),
