@@ -92,22 +92,29 @@ impl Daemon {
     }
 
     /// Kills the server and starts another on what it leaves behind.
-    pub(crate) fn killed_and_started_again(mut self) -> Self {
+    pub(crate) fn killed_and_started_again(self) -> Self {
+        Self::again(self.kill())
+    }
+
+    /// Kills the server; what it leaves behind stays.
+    pub(crate) fn kill(mut self) -> TempDir {
         self.signal(Signal::KILL);
         self.wait();
-        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().expect("a directory"));
+        std::mem::replace(&mut self.directory, tempfile::tempdir().expect("a directory"))
+    }
+
+    /// Serves what `bidden.toml` in this directory says.
+    pub(crate) fn again(directory: TempDir) -> Self {
         let path = directory.path().join("bidden.toml");
         Self::with_arguments(directory, &["--config", path.to_str().expect("UTF-8")])
     }
 
     /// The same, and where it was, so that its clients find it again.
-    pub(crate) fn killed_and_started_again_in_its_place(mut self) -> Self {
-        self.signal(Signal::KILL);
-        self.wait();
-        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().expect("a directory"));
+    pub(crate) fn killed_and_started_again_in_its_place(self) -> Self {
+        let endpoint = self.endpoint.clone();
+        let directory = self.kill();
         let path = directory.path().join("bidden.toml");
-        let arguments = ["--config", path.to_str().expect("UTF-8"), "--listen", &self.endpoint];
-        Self::with_arguments(directory, &arguments)
+        Self::with_arguments(directory, &["--config", path.to_str().expect("UTF-8"), "--listen", &endpoint])
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -19,6 +19,7 @@ mod attacks;
 mod columns;
 mod commandline;
 mod commands;
+mod crashes;
 mod documents;
 mod groups;
 mod history;

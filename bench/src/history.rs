@@ -38,7 +38,7 @@ pub(crate) fn history(mib: u32) -> Result<()> {
     };
     let mut rows = [
         ("cat", of("cat", &[])),
-        ("grep for a user", of("grep", &["--fixed-strings", "\"user\":\"bob\""])),
+        ("grep for a user", of("grep", &["--count", "--fixed-strings", "\"user\":\"bob\""])),
         ("the newest 1,000 rows", history(&[])),
         ("of one user of three", history(&["--user", "bob"])),
         ("of one command, failed", history(&["--command", "ping", "--failed"])),

@@ -143,6 +143,7 @@ impl Alone {
             time_limit: Duration::from_secs(5),
             output_bytes: 1024,
             stdin: None,
+            secrets: vec![],
         };
         Ok(Self { runtime, launcher, plan })
     }

@@ -24,6 +24,9 @@ const MANY: usize = 1000;
 /// Users that a policy knows beside the one who asks.
 const OTHER_USERS: u32 = 1000;
 
+/// A file system that is memory, on every Linux that is not stripped of it.
+const MEMORY: &str = "/dev/shm";
+
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
@@ -43,6 +46,7 @@ pub(crate) fn run(plan: Plan, python: Option<&Python>, interrupted: &AtomicBool)
         round.encrypted_computations(&logs)?;
         round.commands(python, &logs)?;
         round.streams(python, &logs)?;
+        round.logging(&logs)?;
     }
     Ok(results)
 }
@@ -143,6 +147,33 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// What the disk and the seals cost.
+    fn logging(&mut self, logs: &Logs) -> Result<()> {
+        let memory = Path::new(MEMORY).is_dir().then(|| Logs::create_in(Path::new(MEMORY))).transpose()?;
+        let in_memory = match &memory {
+            Some(memory) => servers::spawn_bidden_with_true(&memory.of("memory"))?,
+            None => Start::Skipped("no file system in memory"),
+        };
+        let servers = self.running([
+            (Subject::LoggedInMemory, in_memory),
+            (Subject::LoggedOnDisk, servers::spawn_bidden_with_true(&logs.of("disk"))?),
+            (Subject::Sealed, servers::spawn_bidden_sealed(&logs.of("sealed"))?),
+        ]);
+        for (subject, server) in &servers {
+            let question = Question::computation();
+            let load = || load::in_flight(server.address, None, &question, FEW, self.time);
+            let rate = self.measured(*subject, load)?;
+            self.results.add(Metric::LoggingInFlight64, *subject, rate);
+        }
+        for (subject, server) in &servers {
+            let question = Question::command("true");
+            let load = || load::round_trips(server.address, None, &question, self.time);
+            let times = self.measured(*subject, load)?;
+            self.results.add(Metric::LoggingOsRoundTripP50, *subject, times.percentile_us(50));
+        }
+        Ok(())
+    }
+
     /// Output while it comes, and computations beside it.
     fn streams(&mut self, python: Option<&Python>, logs: &Logs) -> Result<()> {
         let log = logs.of("bidden_streams");
@@ -215,7 +246,12 @@ struct Logs(PathBuf);
 
 impl Logs {
     fn create() -> Result<Self> {
-        let directory = std::env::current_exe()?.with_file_name(format!("bench-logs-{}", std::process::id()));
+        let program = std::env::current_exe()?;
+        Self::create_in(program.parent().context("a program lies in a directory")?)
+    }
+
+    fn create_in(place: &Path) -> Result<Self> {
+        let directory = place.join(format!("bench-logs-{}", std::process::id()));
         fs::create_dir_all(&directory).context("cannot make a directory for the logs")?;
         Ok(Self(directory))
     }

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use crate::machine::Python;
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
+const TRUE: &str = "[commands.true]\nprogram = \"/bin/true\"\n";
 const ENDPOINT_PREFIX: &str = "tcp://127.0.0.1:";
 
 /// A server, or why there is none. The reason is printed and must name no path.
@@ -83,7 +84,21 @@ pub(crate) fn spawn_echo(certificates: &[&Path]) -> Result<Start> {
 /// bidden with a policy that lets `true` run, which the built-in policy does not. It lies beside the log.
 pub(crate) fn spawn_bidden_with_true(log: &Path) -> Result<Start> {
     let configuration = log.with_extension("toml");
-    std::fs::write(&configuration, "[commands.true]\nprogram = \"/bin/true\"\n")?;
+    std::fs::write(&configuration, TRUE)?;
+    spawn_bidden(log, Some(&configuration))
+}
+
+/// The same with a log that is sealed.
+pub(crate) fn spawn_bidden_sealed(log: &Path) -> Result<Start> {
+    let Some(program) = bidden() else {
+        return Ok(Start::Skipped("no binary"));
+    };
+    let (configuration, state) = (log.with_extension("toml"), log.with_extension("seal"));
+    std::fs::write(&configuration, format!("[server]\nseal = '{}'\n{TRUE}", state.display()))?;
+    let keygen = Command::new(program).args(["log", "keygen"]).arg(&state).output()?;
+    if !keygen.status.success() {
+        bail!("bidden log keygen: {}", String::from_utf8_lossy(&keygen.stderr));
+    }
     spawn_bidden(log, Some(&configuration))
 }
 

@@ -17,6 +17,9 @@ pub(crate) enum Subject {
     BiddenWithStreams,
     BiddenAlone,
     Pipe,
+    LoggedInMemory,
+    LoggedOnDisk,
+    Sealed,
 }
 
 impl Subject {
@@ -33,6 +36,9 @@ impl Subject {
             Self::BiddenWithStreams => "bidden with streams",
             Self::BiddenAlone => "bidden without streams",
             Self::Pipe => "bare pipe",
+            Self::LoggedInMemory => "bidden, log in memory",
+            Self::LoggedOnDisk => "bidden, log on the disk",
+            Self::Sealed => "bidden, log sealed",
         }
     }
 }
@@ -50,6 +56,8 @@ pub(crate) enum Metric {
     StreamedBytes,
     BesideStreamsP50,
     BesideStreamsP99,
+    LoggingInFlight64,
+    LoggingOsRoundTripP50,
 }
 
 #[derive(Clone, Copy)]
@@ -70,7 +78,7 @@ struct Row {
     bidden: Subject,
 }
 
-const ROWS: [Row; 13] = [
+const ROWS: [Row; 17] = [
     network("round trip, one REQ client, p50", Unit::Microseconds, Metric::RoundTripP50),
     network("round trip, one REQ client, p99", Unit::Microseconds, Metric::RoundTripP99),
     network("one DEALER, 64 in flight", Unit::PerSecond, Metric::InFlight64),
@@ -94,7 +102,20 @@ const ROWS: [Row; 13] = [
         Metric::BesideStreamsP99,
         Subject::BiddenAlone,
     ),
+    on_disk("log on the disk, one DEALER, 64 in flight", Unit::PerSecond, Metric::LoggingInFlight64),
+    sealed("log sealed, one DEALER, 64 in flight", Unit::PerSecond, Metric::LoggingInFlight64),
+    on_disk("its record on the disk, `/bin/true`, p50", Unit::Microseconds, Metric::LoggingOsRoundTripP50),
+    sealed("log sealed, `/bin/true`, p50", Unit::Microseconds, Metric::LoggingOsRoundTripP50),
 ];
+
+/// Against a log in memory, which costs the same but for the disk: there is no bidden without a log.
+const fn on_disk(what: &'static str, unit: Unit, metric: Metric) -> Row {
+    Row { what, unit, metric, baseline: Subject::LoggedInMemory, bidden: Subject::LoggedOnDisk }
+}
+
+const fn sealed(what: &'static str, unit: Unit, metric: Metric) -> Row {
+    Row { what, unit, metric, baseline: Subject::LoggedOnDisk, bidden: Subject::Sealed }
+}
 
 const fn streams(what: &'static str, unit: Unit, metric: Metric, baseline: Subject) -> Row {
     Row { what, unit, metric, baseline, bidden: Subject::BiddenWithStreams }

@@ -121,9 +121,6 @@ impl Server {
             log = log.sealed_by(sealer)?;
         }
         let last_seal = log.last_seal();
-        let path = config.log.clone();
-        // What an earlier server did not come to.
-        tokio::task::spawn_blocking(move || tidy(&config.log, rotation, last_seal));
         let service = Rc::new(Service::new(config.policy, config.limits, log, launcher));
         let listeners = Listeners::bind(config.listeners, service.admission()).await?;
         service.log.append(|line| {
@@ -138,7 +135,9 @@ impl Server {
                 line.number("torn_bytes_removed", torn_bytes);
             }
         });
-        restore_jobs(&service, &path)?;
+        restore_jobs(&service, &config.log)?;
+        // What an earlier server did not come to. Not before the files have been read, because some get other names by it.
+        tokio::task::spawn_blocking(move || tidy(&config.log, rotation, last_seal));
         service.log.commit_durably().await.map_err(|_| StartError::FirstRecord)?;
         Ok(Self { listeners, service })
     }

@@ -15,6 +15,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use super::MODE;
 use crate::limits::MAX_LOG_LINE_BYTES;
 
+/// How often a file is looked for that may have another name than a moment ago, before it counts as missing.
+pub(super) const ATTEMPTS: u32 = 5;
+
 const COMPRESSED: &str = ".gz";
 const UNFINISHED: &str = ".tmp";
 
@@ -33,6 +36,19 @@ pub(super) struct LogFile {
 /// # Errors
 /// The directory or a file cannot be read.
 pub(super) fn log_files(path: &Path) -> io::Result<Vec<LogFile>> {
+    let mut files = files_at_a_moment(path)?;
+    // A file that gets another name meanwhile can be missed under both.
+    for _ in 1..ATTEMPTS {
+        let again = files_at_a_moment(path)?;
+        if again == files {
+            break;
+        }
+        files = again;
+    }
+    Ok(files)
+}
+
+fn files_at_a_moment(path: &Path) -> io::Result<Vec<LogFile>> {
     let mut files = rotated_files(path)?;
     files.extend(first_sequence(path)?.map(|first| LogFile { path: path.to_owned(), first }));
     files.sort_by_key(|file| (file.first, is_compressed(&file.path)));

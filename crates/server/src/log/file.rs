@@ -90,7 +90,8 @@ fn next_after(line: &[u8]) -> Option<(u64, [u8; 32])> {
     Some((last.seq.saturating_add(1), Sha256::digest(line).into()))
 }
 
-/// Writes all of `bytes` and removes from their front what was written, even when only a part was.
+/// Writes all of `bytes` and removes from their front what was written, even when only a part was. A line of which a full
+/// disk took a part is taken back: the file may be moved away before there is room for the rest.
 pub(super) fn write_from_front(mut file: &File, bytes: &mut Vec<u8>) -> io::Result<()> {
     let mut written = 0;
     let result = loop {
@@ -106,6 +107,15 @@ pub(super) fn write_from_front(mut file: &File, bytes: &mut Vec<u8>) -> io::Resu
             break Ok(());
         }
     };
+    if result.is_err() {
+        let whole = bytes.get(..written).unwrap_or_default();
+        let whole = whole.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end.saturating_add(1));
+        let part = written.saturating_sub(whole) as u64;
+        // If that fails too the rest of the line follows where it is.
+        if part > 0 && file.metadata().and_then(|now| file.set_len(now.len().saturating_sub(part))).is_ok() {
+            written = whole;
+        }
+    }
     bytes.drain(..written);
     result
 }

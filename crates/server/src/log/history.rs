@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::archive::{Lines, LogFile, is_compressed, log_files, open_lines};
+use super::archive::{ATTEMPTS, Lines, LogFile, is_compressed, log_files, open_lines};
 use jobs::{Found, Head, Jobs};
 pub use row::{HistoryRow, RowState};
 
@@ -51,8 +51,8 @@ pub struct HistoryReader {
     closed: Option<u64>,
     /// The number of the last record that was read.
     done: u64,
-    /// The first record of a file before which one was missed that may have been about to get another name.
-    gap: Option<u64>,
+    /// How often a file was missed that may have been about to get another name.
+    missed: u32,
     unreadable: u64,
 }
 
@@ -96,7 +96,7 @@ impl HistoryReader {
             path.metadata()?;
         }
         let jobs = Jobs::wanted(filter);
-        Ok(Self { path: path.to_owned(), jobs, open: None, closed: None, done: 0, gap: None, unreadable: 0 })
+        Ok(Self { path: path.to_owned(), jobs, open: None, closed: None, done: 0, missed: 0, unreadable: 0 })
     }
 
     /// Reads all that was written since the last time, and returns the newest rows that have ended, at most this many.
@@ -157,10 +157,11 @@ impl HistoryReader {
 
     /// Reads a file, if it is still the one that was found under this name.
     fn read_file(&mut self, file: &LogFile, newest: &mut Newest) -> io::Result<bool> {
-        if self.done > 0 && file.first > self.done.saturating_add(1) && self.gap != Some(file.first) {
-            self.gap = Some(file.first);
+        if self.done > 0 && file.first > self.done.saturating_add(1) && self.missed < ATTEMPTS {
+            self.missed = self.missed.saturating_add(1);
             return Ok(false);
         }
+        self.missed = 0;
         let opened = file.path.metadata().and_then(|metadata| Ok((metadata, open_lines(&file.path)?)));
         let (metadata, mut lines) = match opened {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

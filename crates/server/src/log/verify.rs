@@ -3,11 +3,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::archive::{LogFile, log_files, open_lines};
+use super::archive::{ATTEMPTS, LogFile, log_files, open_lines};
 use super::line::push_hex;
 use super::seal::{KeyName, Keys, Seal, SealingState, VerificationKey};
 use crate::limits::MAX_EPOCHS;
@@ -87,8 +88,8 @@ pub enum VerifyError {
     },
 }
 
-/// How often a log is read whose files get other names meanwhile.
-const ATTEMPTS: u32 = 5;
+/// How long a line may take to be written.
+const MOMENT: Duration = Duration::from_millis(10);
 
 #[derive(Deserialize)]
 struct Link<'l> {
@@ -98,41 +99,81 @@ struct Link<'l> {
     event: &'l str,
 }
 
-/// Checks the chain of the log at `path` and of the files that it was rotated into, and its seals.
+/// Checks the chain of the log at `path` and of the files that it was rotated into, and its seals. The log may be written,
+/// rotated and compressed meanwhile.
 ///
 /// # Errors
 /// It is broken, empty or cannot be read.
 pub fn verify(path: &Path, evidence: &Evidence) -> Result<Verified, VerifyError> {
-    let list =
-        || log_files(path).map_err(|source| VerifyError::Io { path: path.display().to_string(), source });
-    let mut files = list()?;
-    let mut verified = verify_files(path, &files, evidence);
-    // A server that writes the log may have rotated or compressed a file meanwhile.
-    for _ in 1..ATTEMPTS {
-        let now = if verified.is_err() { list()? } else { break };
-        if now == files {
+    let mut chain = Chain { verified: None, seals: Seals::held_against(evidence) };
+    let mut attempts = 0;
+    loop {
+        let files =
+            log_files(path).map_err(|source| VerifyError::Io { path: path.display().to_string(), source })?;
+        let mut moved = false;
+        for file in chain.unread(&files) {
+            moved = !chain.read(file, attempts >= ATTEMPTS)?;
+            if moved {
+                attempts = attempts.saturating_add(1);
+                break;
+            }
+            attempts = 0;
+        }
+        if !moved {
             break;
         }
-        verified = verify_files(path, &now, evidence);
-        files = now;
     }
-    verified
+    let Chain { verified, seals } = chain;
+    let verified = verified.ok_or_else(|| VerifyError::Empty(path.display().to_string()))?;
+    let sealed =
+        seals.end().map_err(|what| VerifyError::Unsealed { path: path.display().to_string(), what })?;
+    Ok(Verified { sealed, ..verified })
 }
 
-fn verify_files(path: &Path, files: &[LogFile], evidence: &Evidence) -> Result<Verified, VerifyError> {
-    let failed = |path: &Path| {
-        let path = path.display().to_string();
-        move |source| VerifyError::Io { path, source }
-    };
-    let mut verified: Option<Verified> = None;
-    let mut seals = Seals::held_against(evidence);
-    let mut text = Vec::new();
-    for file in files {
-        let mut lines = open_lines(&file.path).map_err(failed(&file.path))?;
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> VerifyError + use<> {
+    let path = path.display().to_string();
+    move |source| VerifyError::Io { path, source }
+}
+
+/// The chain as far as it has been read.
+struct Chain<'e> {
+    verified: Option<Verified>,
+    seals: Seals<'e>,
+}
+
+impl Chain<'_> {
+    /// The files with records that have not been read.
+    fn unread<'f>(&self, files: &'f [LogFile]) -> &'f [LogFile] {
+        let Some(verified) = &self.verified else { return files };
+        let is_read = |index: usize| match files.get(index.saturating_add(1)) {
+            Some(next) => next.first <= verified.last.saturating_add(1),
+            None => files.get(index).is_none_or(|last| last.first <= verified.last),
+        };
+        let read = (0..files.len()).take_while(|index| is_read(*index)).count();
+        files.get(read..).unwrap_or_default()
+    }
+
+    /// Reads a file, if it goes on where the chain has been read to and still has the name that it was found under, or if
+    /// it is what there is.
+    fn read(&mut self, file: &LogFile, as_it_is: bool) -> Result<bool, VerifyError> {
+        let expected = self.verified.as_ref().map_or(file.first, |verified| verified.last.saturating_add(1));
+        let mut lines = match open_lines(&file.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !as_it_is => return Ok(false),
+            lines => lines.map_err(failed(&file.path))?,
+        };
+        let mut text = Vec::new();
         for number in 1.. {
             lines.read(&mut text).map_err(failed(&file.path))?;
             if text.is_empty() {
                 break;
+            }
+            for _ in 1..ATTEMPTS {
+                if text.ends_with(b"\n") {
+                    break;
+                }
+                // It may just be written.
+                std::thread::sleep(MOMENT);
+                lines.read_on(&mut text).map_err(failed(&file.path))?;
             }
             let broken = |what: String| VerifyError::Broken { path: file.path.clone(), line: number, what };
             let Some(line) = text.strip_suffix(b"\n") else {
@@ -140,46 +181,49 @@ fn verify_files(path: &Path, files: &[LogFile], evidence: &Evidence) -> Result<V
                     "the last line is cut off; the next start of the server removes it".to_owned(),
                 ));
             };
-            let record: Link<'_> = serde_json::from_slice(line)
-                .map_err(|error| broken(format!("this is no record: {error}")))?;
-            match &mut verified {
-                None => {
-                    if record.seq == 1 && record.prev.bytes().any(|byte| byte != b'0') {
-                        return Err(broken("the first record names one before it".to_owned()));
-                    }
-                    let hash = hash(line);
-                    let files = files.len();
-                    verified =
-                        Some(Verified { first: record.seq, last: record.seq, files, hash, sealed: None });
-                    seals.first_record = record.seq;
-                }
-                Some(before) => {
-                    let expected = before.last.saturating_add(1);
-                    if record.seq != expected {
-                        return Err(broken(format!(
-                            "record {} stands where {expected} is expected",
-                            record.seq
-                        )));
-                    }
-                    if record.prev != before.hash {
-                        return Err(broken(format!(
-                            "record {} was not written after the line before it",
-                            record.seq
-                        )));
-                    }
-                    before.last = record.seq;
-                    before.hash = hash(line);
+            if number == 1 && !as_it_is {
+                let first = serde_json::from_slice(line).ok().map(|record: Link<'_>| record.seq);
+                if [Some(file.first), Some(expected)] != [first, first] {
+                    return Ok(false);
                 }
             }
-            if record.event == "sealed" {
-                seals.check(record.seq, line).map_err(broken)?;
+            self.take(line).map_err(broken)?;
+        }
+        if let Some(verified) = &mut self.verified {
+            verified.files = verified.files.saturating_add(1);
+        }
+        Ok(true)
+    }
+
+    fn take(&mut self, line: &[u8]) -> Result<(), String> {
+        let record: Link<'_> =
+            serde_json::from_slice(line).map_err(|error| format!("this is no record: {error}"))?;
+        match &mut self.verified {
+            None => {
+                if record.seq == 1 && record.prev.bytes().any(|byte| byte != b'0') {
+                    return Err("the first record names one before it".to_owned());
+                }
+                let (first, last, hash) = (record.seq, record.seq, hash(line));
+                self.verified = Some(Verified { first, last, files: 0, hash, sealed: None });
+                self.seals.first_record = record.seq;
+            }
+            Some(before) => {
+                let expected = before.last.saturating_add(1);
+                if record.seq != expected {
+                    return Err(format!("record {} stands where {expected} is expected", record.seq));
+                }
+                if record.prev != before.hash {
+                    return Err(format!("record {} was not written after the line before it", record.seq));
+                }
+                before.last = record.seq;
+                before.hash = hash(line);
             }
         }
+        if record.event == "sealed" {
+            self.seals.check(record.seq, line)?;
+        }
+        Ok(())
     }
-    let verified = verified.ok_or_else(|| VerifyError::Empty(path.display().to_string()))?;
-    let sealed =
-        seals.end().map_err(|what| VerifyError::Unsealed { path: path.display().to_string(), what })?;
-    Ok(Verified { sealed, ..verified })
 }
 
 /// The seals of a log while it is read.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::{History, HistoryFilter, HistoryReader, HistoryRow, RowState, history};
-use crate::log::{Log, Rotation, tidy};
+use crate::log::{Evidence, Log, Rotation, VerifyError, tidy, verify};
 
 const UNBOUNDED: Rotation = Rotation { bytes: u64::MAX, keep: None };
 
@@ -282,6 +282,19 @@ async fn a_log_that_is_written_and_rotated_meanwhile_loses_no_row_and_repeats_no
             rows
         })
     };
+    let verifying = {
+        let path = path.clone();
+        std::thread::spawn(move || {
+            let mut times = 0;
+            loop {
+                match verify(&path, &Evidence::default()) {
+                    Ok(verified) if verified.last >= 2000 => return times,
+                    Ok(_) | Err(VerifyError::Empty(_)) => times += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        })
+    };
     for number in 0..2000_u64 {
         log.append(|line| {
             line.text("event", "answered");
@@ -292,6 +305,7 @@ async fn a_log_that_is_written_and_rotated_meanwhile_loses_no_row_and_repeats_no
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     }
+    assert!(verifying.join().expect("verified") > 1, "it was verified while it was written");
     let rows = reading.join().expect("read");
     let users: Vec<_> = rows.iter().map(|row| row.user.clone().unwrap_or_default()).collect();
     assert_eq!(users, (0..2000).map(|number| number.to_string()).collect::<Vec<_>>());
