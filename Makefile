@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench bench-calc bench-history bench-jail soak soak-jail fuzz fmt clean \
+.PHONY: help demo test bench bench-calc bench-history bench-jail soak soak-jail soak-overload fuzz fmt clean \
 	format dependencies lint docs rust-tests client-tests
 
 # rustup's programs, also in a shell that was open before they were installed.
@@ -11,6 +11,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 FUZZ_SECONDS ?= 60
 SOAK_COMMANDS ?= 100000
+OVERLOAD_SECONDS ?= 60
 HISTORY_MIB ?= 1024
 FUZZ_TARGETS := request reply expression differential columns message
 
@@ -49,6 +50,11 @@ bench-jail: ## Measure what the parts of a jailed command cost
 soak: ## Kill a server BIDDEN_KILLS (500) times under load, BIDDEN_SECONDS (600) at most, and see that nothing is lost
 	BIDDEN_KILLS=$${BIDDEN_KILLS:-500} BIDDEN_SECONDS=$${BIDDEN_SECONDS:-600} \
 		cargo test --locked --package bidden --test end_to_end -- crashes --nocapture
+
+soak-overload: ## Ask for ten times too much for OVERLOAD_SECONDS (60) and see that others are served
+	@setup/prepare bench
+	cargo build --release --locked --bin bidden --bin bench
+	$(TARGET)/release/bench overload $(OVERLOAD_SECONDS)
 
 soak-jail: ## Run SOAK_COMMANDS (100,000) commands and see that nothing grows
 	@setup/prepare bench

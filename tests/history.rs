@@ -46,6 +46,9 @@ fn who_did_what_when_and_with_what_result() {
     check(&mut history(&["--failed", "--command", "ping"]), 0, "ping -c 1 host.invalid\n", "");
     check(&mut history(&["--max", "1"]), 0, "ping", "3 earlier rows are not shown; --max shows more");
     check(&mut history(&["--user", "nobody"]), 0, "", "");
+    let of_server = ["--to", &daemon.endpoint, "--failed", "--command", "ping"];
+    check(&mut history(&of_server), 0, "ping -c 1 host.invalid\n", "");
+    check(&mut history(&["--to", "x", "--follow"]), 125, "", "cannot be used with");
     check(&mut history(&["--since", "tomorrow"]), 125, "", "write it as 90s, 30m, 2h, 7d, 2026-11-24");
     check(&mut history(&["--since", "1h", "--json", "--command", "uname"]), 0, r#""exit_code":0"#, "");
     check(
@@ -57,7 +60,7 @@ fn who_did_what_when_and_with_what_result() {
     let json = history(&["--json"]).output().expect("bidden starts");
     let rows: Vec<Value> =
         printed::text(&json.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!((rows.len(), &rows[1]["result"]), (4, &Value::from(42)));
+    assert_eq!((rows.len(), &rows[1]["result"]), (5, &Value::from(42)));
     assert_eq!(rows[0]["parameters"], serde_json::json!(["-s"]));
 }
 

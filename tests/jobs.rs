@@ -320,21 +320,23 @@ fn a_lock_and_a_users_share_are_told_at_once() {
 
 #[tokio::test]
 async fn a_job_is_its_users_own_unless_a_right_says_otherwise() {
-    let (bob, watcher, warden) = (KeyPair::generate(), KeyPair::generate(), KeyPair::generate());
+    let [bob, watcher, warden, reader] = [(); 4].map(|()| KeyPair::generate());
     let user = |name: &str, key: &KeyPair, roles: &str| {
         format!("[users.{name}]\npublic_key = '{}'\nroles = [{roles}]\n", key.public())
     };
     let users = [
-        "[roles.watches]\nrights = ['jobs']\n[roles.ends]\nrights = ['cancel']\n".to_owned(),
+        "[roles.watches]\nrights = ['jobs']\n[roles.ends]\nrights = ['cancel']\n[roles.reads]\nrights = ['history']\n".to_owned(),
         user("bob", &bob, "'all'"),
         user("watcher", &watcher, "'watches'"),
         user("warden", &warden, "'ends'"),
+        user("reader", &reader, "'reads'"),
     ];
     let keyed = Keyed::with_users(&users.concat());
     let ann = keyed.connect().await;
     let bob = keyed.try_connect(&bob).await.expect("connected");
     let watcher = keyed.try_connect(&watcher).await.expect("connected");
     let warden = keyed.try_connect(&warden).await.expect("connected");
+    let reader = keyed.try_connect(&reader).await.expect("connected");
     let order = sleep("60", &json!({"id": "same", "detach": true}));
     let of_ann = ask(&ann, &order).await["job"].clone();
     let of_bob = ask(&bob, &order).await["job"].clone();
@@ -355,6 +357,20 @@ async fn a_job_is_its_users_own_unless_a_right_says_otherwise() {
     assert_eq!(seen(&ask(&warden, jobs).await), Some(0), "to end is not to see");
     assert_eq!(ask(&watcher, &about("cancel", &of_ann)).await["code"], "not_found", "to see is not to end");
     assert_eq!(ask(&warden, &about("cancel", &of_ann)).await["result"]["code"], "cancelled");
+    let history = ask(&ann, r#"{"command_type":"history","command_name":"sleep"}"#).await;
+    let rows = history["result"]["rows"].as_array().expect("rows");
+    assert_eq!(
+        rows.iter().map(|row| &row["job"]).collect::<Vec<_>>(),
+        [&of_ann],
+        "what ann did and no other"
+    );
+    assert_eq!((&rows[0]["user"], &rows[0]["code"]), (&json!("ann"), &json!("cancelled")));
+    let of_another = ask(&ann, r#"{"command_type":"history","user":"bob"}"#).await;
+    assert_eq!(of_another["code"], "refused");
+    let of_all = ask(&reader, r#"{"command_type":"history","command_name":"sleep"}"#).await;
+    assert_eq!(of_all["result"]["rows"].as_array().map(Vec::len), Some(2), "{of_all}");
+    let bobs = ask(&reader, r#"{"command_type":"history","user":"bob","command_name":"sleep"}"#).await;
+    assert_eq!(bobs["result"]["rows"][0]["job"], of_bob, "{bobs}");
     assert_eq!(ask(&bob, &about("cancel", &of_bob)).await["result"]["code"], "cancelled");
 }
 

@@ -219,6 +219,13 @@ pub(crate) struct Server {
     pub(crate) connect_timeout: Duration,
 }
 
+impl Server {
+    /// A server by its name alone.
+    pub(crate) fn named(to: &str) -> Self {
+        Self { to: to.to_owned(), timeout: None, connect_timeout: client::CONNECT_TIMEOUT }
+    }
+}
+
 #[derive(Args, Debug)]
 #[command(after_help = "\
 What the command prints to stdout and stderr comes out at the same places here, as it is
@@ -382,6 +389,9 @@ pub(crate) struct History {
     /// The log
     #[arg(long, value_name = "FILE", default_value = DEFAULT_LOG)]
     pub(crate) log: PathBuf,
+    /// Ask a server for what its log says instead: a host, as `run` takes it
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["log", "follow", "max"])]
+    pub(crate) to: Option<String>,
     /// Only what this user asked for
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,

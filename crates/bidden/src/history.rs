@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
+use client::{Action, Verdict};
 use server::{HistoryFilter, HistoryReader, HistoryRow, RowState, history as read_history};
 use tokio::signal::unix::{SignalKind, signal};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::arguments::History;
+use crate::arguments::{History, Server};
+use crate::ask::{another_answer, explanation, request};
 use crate::exit::Exit;
 use crate::terminal::{complain, harmless, inform, is_watched};
 
@@ -29,7 +31,10 @@ const TOOK_COLUMNS: usize = 7;
 const WHEN: &str = "WHEN (UTC)";
 
 pub(crate) async fn history(arguments: History) -> anyhow::Result<Exit> {
-    let History { log, user, command, since, failed, follow, json, max } = arguments;
+    if let Some(to) = &arguments.to {
+        return of_server(to, &arguments).await;
+    }
+    let History { log, to: _, user, command, since, failed, follow, json, max } = arguments;
     let filter = HistoryFilter { user, command, since, failed };
     let unreadable = || format!("cannot read the log {}", log.display());
     if !follow {
@@ -57,6 +62,48 @@ pub(crate) async fn history(arguments: History) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Success)
+}
+
+/// What `history` answers with.
+#[derive(serde::Deserialize)]
+struct Told {
+    rows: Vec<HistoryRow>,
+    earlier: u64,
+}
+
+/// The same from the log of a server, as far as it shows it.
+async fn of_server(to: &str, arguments: &History) -> anyhow::Result<Exit> {
+    let ago = |since: jiff::Timestamp| {
+        Duration::try_from(jiff::Timestamp::now().duration_since(since)).unwrap_or_default()
+    };
+    let action = Action::History(client::History {
+        user: arguments.user.as_deref().map(Into::into),
+        command_name: arguments.command.as_deref().map(Into::into),
+        since: arguments.since.map(ago),
+        failed: arguments.failed,
+    });
+    let answer = request(&Server::named(to), action, vec![]).await?;
+    match answer.reply()?.verdict {
+        Verdict::Value { json, .. } => {
+            let told: Told = serde_json::from_str(&json).context("the server's answer is no history")?;
+            Printer::new(arguments.json, &told.rows).print(&told.rows)?;
+            if told.rows.is_empty() && is_watched() {
+                inform("bidden: nothing");
+            }
+            if told.earlier > 0 {
+                inform(&format!(
+                    "bidden: {} earlier rows are not shown; --since and the others choose",
+                    told.earlier
+                ));
+            }
+            Ok(Exit::Success)
+        }
+        Verdict::Failed(failure) => {
+            complain(&explanation(&failure));
+            Ok(Exit::from_error(failure.code))
+        }
+        _ => Err(another_answer()),
+    }
 }
 
 fn warn(found: &server::History) {

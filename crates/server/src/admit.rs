@@ -30,6 +30,7 @@ pub(crate) struct Gate {
     computations: Arc<Semaphore>,
     workers: Arc<Semaphore>,
     column_kib: Arc<Semaphore>,
+    history: Arc<Semaphore>,
     by_user: Counts,
     by_command: Counts,
     rates: Rates,
@@ -77,6 +78,7 @@ impl Gate {
             computations: Arc::new(Semaphore::new(limits.computations_waiting)),
             workers: Arc::new(Semaphore::new(workers)),
             column_kib: Arc::new(Semaphore::new(COLUMN_BYTES_AT_ONCE / KIB)),
+            history: Arc::new(Semaphore::new(1)),
             by_user: Counts::default(),
             by_command: Counts::default(),
             rates: Rates::default(),
@@ -146,6 +148,11 @@ impl Gate {
     /// A place in the queue for a worker, for a computation that turned out to be long.
     pub(crate) fn queue_computation(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         take(&self.computations, "too many computations are waiting")
+    }
+
+    /// The right to read the log, which one at a time has: it can be long.
+    pub(crate) fn history(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        take(&self.history, "someone else reads the history")
     }
 
     /// Room for this many bytes of columns.

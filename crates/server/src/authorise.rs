@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jail::Plan;
-use wire::{Action, Delivery, ErrorCode, Numbers, RequestId, Variable};
+use wire::{Action, Delivery, ErrorCode, History, Numbers, RequestId, Variable};
 use zeroize::Zeroizing;
 
 use crate::decode::{Column, Decoded};
@@ -68,6 +68,8 @@ pub(crate) enum Question {
     Result { job: String, view: View, stream: bool, timeout: Option<Duration> },
     /// How the server does.
     Metrics,
+    /// What the log says.
+    History { asked: History<'static>, view: View, timeout: Option<Duration> },
     /// End it, in the name of a user.
     Cancel { job: String, view: View, by: Rc<str> },
 }
@@ -118,8 +120,14 @@ pub(crate) fn authorise<'f>(
             policy.decide_right(&user, Right::Metrics).map_err(denied)?;
             Work::Tell(Question::Metrics)
         }
-        Action::History(_) => {
-            return Err(Refusal::open(ErrorCode::InvalidRequest, "this server has no history"));
+        Action::History(asked) => {
+            let view = view(Right::History);
+            if let (View::Own(own), Some(of)) = (&view, &asked.user)
+                && **own != **of
+            {
+                return Err(denied(Denied::NoRight { user: user.name.clone(), right: Right::History }));
+            }
+            Work::Tell(Question::History { asked: asked.into_owned(), view, timeout })
         }
     };
     Ok(Authorised { user, work })

@@ -6,6 +6,10 @@ mod job;
 mod kept;
 mod restore;
 
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "the model counts milliseconds and jobs, few of both")]
+mod model;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,9 +19,9 @@ use tokio::sync::Notify;
 
 pub(crate) use ids::Digest;
 pub(crate) use job::{Ended, Job, Order, Piece, State, View};
-pub(crate) use restore::Restoring;
+pub(crate) use restore::restore_from;
 
-use crate::limits::ID_MEMORY;
+use crate::limits::{ID_MEMORY, IDS_REMEMBERED, KEPT_JOBS, KEPT_OUTPUT_BYTES};
 use crate::log::Log;
 use crate::refusal::Refusal;
 use ids::Ids;
@@ -34,19 +38,36 @@ pub(crate) struct Jobs {
     ended: Notify,
 }
 
-#[derive(Default)]
 struct Table {
     by_name: BTreeMap<Rc<str>, Rc<Job>>,
     ids: Ids,
     kept: Kept,
 }
 
+/// How much is remembered at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Jobs that have ended.
+    pub(crate) kept_jobs: usize,
+    /// What these have printed, in bytes.
+    pub(crate) kept_output_bytes: usize,
+    /// Ids of requests.
+    pub(crate) ids: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { kept_jobs: KEPT_JOBS, kept_output_bytes: KEPT_OUTPUT_BYTES, ids: IDS_REMEMBERED }
+    }
+}
+
 impl Jobs {
-    pub(crate) fn new(started: Timestamp) -> Self {
+    pub(crate) fn new(started: Timestamp, bounds: Bounds) -> Self {
+        let table = Table { by_name: BTreeMap::new(), ids: Ids::new(bounds), kept: Kept::new(bounds) };
         Self {
             first_name: format!("{:x}", started.as_millisecond()),
             number: Cell::new(0),
-            table: RefCell::new(Table::default()),
+            table: RefCell::new(table),
             live: Cell::new(0),
             ended: Notify::new(),
         }
@@ -85,11 +106,14 @@ impl Jobs {
         Ok(job)
     }
 
-    /// Ends a job: from now on it is kept for a while, and its id for longer.
-    pub(crate) fn end(&self, job: &Rc<Job>, ended: Ended, now: Timestamp) {
-        if !job.end(ended) {
+    /// Ends a job that has not ended: `record` records its end, and then it is known. From now on it is kept for a while,
+    /// and its id too.
+    pub(crate) fn end(&self, job: &Rc<Job>, ended: Ended, now: Timestamp, record: impl FnOnce(&Job, &Ended)) {
+        if job.has_ended() {
             return;
         }
+        record(job, &ended);
+        job.end(ended);
         self.live.set(self.live.get().saturating_sub(1));
         self.keep(job, now);
         self.ended.notify_waiters();
@@ -135,7 +159,7 @@ impl Jobs {
 
     /// How many ids are remembered.
     pub(crate) fn ids_remembered(&self) -> usize {
-        self.table.borrow().ids.iter().len()
+        self.table.borrow().ids.count()
     }
 
     /// How many have not ended.
@@ -163,10 +187,10 @@ impl Jobs {
             let (was_lost, at) = (ended.is_none(), ended.as_ref().map_or(now, |(at, _)| *at));
             let mut table = self.table.borrow_mut();
             if let Some(id) = &order.id {
-                // What does not fit was more than the server before could have remembered.
+                // What the server before had forgotten by then takes no room from what it remembered, so this fits.
+                table.ids.forget(earlier(at));
                 let _ = table.ids.remember(&order.user, id, order.digest, &name);
                 table.ids.note_end(&order.user, id, at);
-                table.ids.forget(earlier(at));
             }
             let Some(reply) = ended.map_or_else(|| Some(Ended::unknown()), |(_, reply)| reply) else {
                 continue;

@@ -131,3 +131,9 @@ pub const MAX_REQUESTS_PER_SECOND: u32 = 1_000_000;
 
 /// How much of its rate a user may use at once, after a time without requests.
 pub const RATE_BURST: Duration = Duration::from_secs(1);
+
+/// Rows of the history in one reply. Of more the newest.
+pub const HISTORY_ROWS: usize = 1000;
+
+/// Bytes of all rows of the history in one reply. Of more the newest rows.
+pub const HISTORY_BYTES: usize = 1024 * 1024;

@@ -255,6 +255,11 @@ impl Log {
         });
     }
 
+    /// The file that is written; those that it was rotated into lie beside it.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.files.borrow().path.clone()
+    }
+
     /// How many records there are, in all files.
     pub(crate) fn records(&self) -> u64 {
         self.state.borrow().next_sequence.saturating_sub(1)

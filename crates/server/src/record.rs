@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use transport::ReturnPath;
-use wire::{Output, Reply, RequestId, Streamed, Verdict};
+use wire::{ErrorCode, Output, Reply, RequestId, Streamed, Verdict};
 
 use crate::entry::Entry;
-use crate::jobs::{Ended, Job};
+use crate::jobs::{Ended, Job, State};
 use crate::limits::MAX_LOGGED_OUTPUT_BYTES;
 use crate::log::{Committed, Line, Log, Unwritable};
 use crate::outcome::Outcome;
@@ -128,7 +128,12 @@ pub(crate) fn record_end(log: &Log, job: &Job, ended: &Ended) {
     log.append(|line| {
         line.text("event", "ended");
         line.text("user", &job.order.user);
-        line.text("command", &job.order.command);
+        if says_what_was_asked(job, ended) {
+            line.text("asked", &job.asked().to_string());
+            job.order.write(line);
+        } else {
+            line.text("command", &job.order.command);
+        }
         line.text("job", &job.name);
         match ended.verdict.output() {
             Some(output) => {
@@ -141,6 +146,13 @@ pub(crate) fn record_end(log: &Log, job: &Job, ended: &Ended) {
             line.text("reason", reason);
         }
     });
+}
+
+/// A job that never started has no other record that a later server could know it by. One that was turned away has not
+/// used its id up.
+fn says_what_was_asked(job: &Job, ended: &Ended) -> bool {
+    let turned_away = matches!(&ended.verdict, Verdict::Failed(failure) if failure.code == ErrorCode::Busy);
+    matches!(job.state(), State::Waiting) && !turned_away
 }
 
 /// The output as the log keeps it, where a command printed more than the log takes.

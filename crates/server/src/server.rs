@@ -13,7 +13,7 @@ use transport::limits::REVOKED_LINGER;
 use transport::{Access, FailedHandshake, Frame, ListenError, Listeners};
 
 use crate::config::Limits;
-use crate::jobs::{Restoring, State};
+use crate::jobs::restore_from;
 use crate::limits::{LAST_CALL, LAUNCHER_INTERVAL, MEMORY_INTERVAL, QUIET_TIME, REVOCATION_INTERVAL};
 use crate::log::{Log, OpenError, Rotation, Sealer, complain, job_records, tidy};
 use crate::pipeline::pipeline;
@@ -175,19 +175,13 @@ impl Server {
 /// Takes from the log what earlier servers did, so that it is not done again, and records the end of what was under way
 /// when one of them died.
 fn restore_jobs(service: &Service, log: &Path) -> Result<(), OpenError> {
-    let mut restoring = Restoring::default();
-    let now = service.now();
-    job_records(log, |line| {
-        restoring.take(line);
-        service.jobs.restore(restoring.ended(), now);
-    })
-    .map_err(|source| OpenError::Io { path: log.display().to_string(), source })?;
-    for job in service.jobs.restore(restoring.open(), now) {
-        if let State::Ended(ended) = job.state() {
-            record_end(&service.log, &job, &ended);
-        }
-    }
-    Ok(())
+    restore_from(
+        |take| job_records(log, take),
+        &service.jobs,
+        service.now(),
+        |job, ended| record_end(&service.log, job, ended),
+    )
+    .map_err(|source| OpenError::Io { path: log.display().to_string(), source })
 }
 
 /// Says when the launcher dies and starts another. While there is none the server computes on, and answers commands with

@@ -11,7 +11,7 @@ use transport::Admission;
 
 use crate::admit::Gate;
 use crate::config::Limits;
-use crate::jobs::Jobs;
+use crate::jobs::{Bounds, Jobs};
 use crate::log::Log;
 use crate::policy::Policy;
 use crate::replies::Replies;
@@ -53,7 +53,7 @@ impl Service {
             gate: Gate::new(limits),
             log,
             launcher,
-            jobs: Jobs::new(Timestamp::now()),
+            jobs: Jobs::new(Timestamp::now(), Bounds::default()),
             replies: Replies::default(),
             started: Instant::now(),
             phase: watch::Sender::new(Phase::Serve),

@@ -102,8 +102,18 @@ pub struct History<'a> {
     pub since: Option<Duration>,
     /// Only what did not succeed.
     pub failed: bool,
-    /// Only what has a higher record number than this.
-    pub after: Option<u64>,
+}
+
+impl History<'_> {
+    /// The same without what it borrows.
+    pub fn into_owned(self) -> History<'static> {
+        History {
+            user: self.user.map(|user| user.into_owned().into()),
+            command_name: self.command_name.map(|name| name.into_owned().into()),
+            since: self.since,
+            failed: self.failed,
+        }
+    }
 }
 
 impl<'a> Action<'a> {
@@ -298,9 +308,6 @@ fn push_history(out: &mut Vec<u8>, history: &History<'_>) {
     if history.failed {
         out.extend_from_slice(br#","failed":true"#);
     }
-    if let Some(after) = history.after {
-        out.extend_from_slice(format!(",\"after\":{after}").as_bytes());
-    }
 }
 
 fn push_strings(out: &mut Vec<u8>, texts: &[Cow<'_, str>]) {
@@ -331,7 +338,6 @@ struct Keys<'a> {
     user: Option<Cow<'a, str>>,
     since: Option<Duration>,
     failed: Option<bool>,
-    after: Option<u64>,
     id: Option<RequestId>,
     timeout: Option<Duration>,
     problem: Option<String>,
@@ -355,7 +361,6 @@ impl<'a> Keys<'a> {
             "user" => put(&mut self.user, key, value, string),
             "since" => put(&mut self.since, key, value, since),
             "failed" => put(&mut self.failed, key, value, boolean),
-            "after" => put(&mut self.after, key, value, number),
             "id" => put(&mut self.id, key, value, id),
             "timeout" => put(&mut self.timeout, key, value, timeout),
             _ => Err(format!("unknown key {}", quoted(key))),
@@ -403,7 +408,6 @@ impl<'a> Keys<'a> {
                 command_name: self.command_name,
                 since: self.since,
                 failed: self.failed.unwrap_or_default(),
-                after: self.after,
             }),
             _ => return Err("Invalid command type".to_owned()),
         };
@@ -426,7 +430,6 @@ impl<'a> Keys<'a> {
             ("user", self.user.is_some()),
             ("since", self.since.is_some()),
             ("failed", self.failed.is_some()),
-            ("after", self.after.is_some()),
         ];
         let foreign = present.into_iter().find(|(key, present)| *present && !permitted.contains(key));
         foreign.map_or(Ok(()), |(key, _)| {
@@ -445,7 +448,7 @@ const KEYS_OF: [(&str, &[&str]); 9] = [
     ("result", &["job", "stream"]),
     ("cancel", &["job"]),
     ("metrics", &[]),
-    ("history", &["user", "command_name", "since", "failed", "after"]),
+    ("history", &["user", "command_name", "since", "failed"]),
 ];
 
 impl<'de> Deserialize<'de> for Keys<'de> {
@@ -522,10 +525,6 @@ fn numbers(json: &str) -> Result<Numbers, &'static str> {
 
 fn boolean(json: &str) -> Result<bool, &'static str> {
     serde_json::from_str(json).map_err(|_| "true or false")
-}
-
-fn number(json: &str) -> Result<u64, &'static str> {
-    serde_json::from_str(json).map_err(|_| "a whole number, 0 or more")
 }
 
 fn since(json: &str) -> Result<Duration, &'static str> {

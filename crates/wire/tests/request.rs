@@ -182,20 +182,13 @@ fn request() -> impl Strategy<Value = Request<'static>> {
             });
     let job = || any::<String>().prop_map(Into::into);
     let result = (job(), any::<bool>()).prop_map(|(job, stream)| Action::Result { job, stream });
-    let history = (
-        any::<Option<String>>(),
-        any::<Option<String>>(),
-        any::<Option<u32>>(),
-        any::<bool>(),
-        any::<Option<u64>>(),
-    )
-        .prop_map(|(user, command_name, since, failed, after)| {
+    let history = (any::<Option<String>>(), any::<Option<String>>(), any::<Option<u32>>(), any::<bool>())
+        .prop_map(|(user, command_name, since, failed)| {
             Action::History(History {
                 user: user.map(Into::into),
                 command_name: command_name.map(Into::into),
                 since: since.map(|ms| Duration::from_millis(ms.into())),
                 failed,
-                after,
             })
         });
     let jobs = prop_oneof![

@@ -25,12 +25,12 @@ pub(super) async fn run(
     place: Place,
     entry: Entry,
 ) {
-    let end = Ending { service: &service, job: &job, entry: &entry };
+    let ending = Ending { service: &service, job: &job, entry: &entry };
     let (verdict, reason) = match live(&service, &job, execution, place, &entry).await {
         Ok(verdict) => (verdict, None),
         Err(Refusal { failure, reason }) => (Verdict::Failed(*failure), reason),
     };
-    end.record(verdict, reason);
+    ending.come(verdict, reason);
 }
 
 /// The end of a job. Dropped without one, as after a panic, it still ends.
@@ -41,16 +41,12 @@ struct Ending<'j> {
 }
 
 impl Ending<'_> {
-    fn record(self, verdict: Verdict<'static>, reason: Option<String>) {
-        self.end(verdict, reason);
-    }
-
-    fn end(&self, verdict: Verdict<'static>, reason: Option<String>) {
+    fn come(&self, verdict: Verdict<'static>, reason: Option<String>) {
         let Self { service, job, entry } = self;
         let duration = Some(entry.frame.arrived.elapsed());
         let ended = Ended { verdict, reason, duration };
-        record_end(&service.log, job, &ended);
-        service.jobs.end(job, ended, service.now());
+        let record = |job: &Job, ended: &Ended| record_end(&service.log, job, ended);
+        service.jobs.end(job, ended, service.now(), record);
         if !job.is_awaited() {
             // Nobody's reply writes it. A log that cannot be written has said so, and keeps the record until it can.
             let _ = service.log.commit();
@@ -62,7 +58,7 @@ impl Drop for Ending<'_> {
     fn drop(&mut self) {
         if !self.job.has_ended() {
             let Refusal { failure, reason } = Refusal::internal("the job was given up");
-            self.end(Verdict::Failed(*failure), reason);
+            self.come(Verdict::Failed(*failure), reason);
         }
     }
 }

@@ -1,15 +1,21 @@
 //! Answers about the server itself: what one may do, and how it stands with jobs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use transport::Listeners;
-use wire::Delivery;
+use wire::{Delivery, History};
 
 use super::deliver::{Client, deliver};
+use super::worker::on_worker;
 use crate::authorise::Question;
 use crate::entry::Entry;
-use crate::jobs::{Job, State};
+use crate::jobs::{Job, State, View};
+use crate::limits::{HISTORY_BYTES, HISTORY_ROWS};
+use crate::log::HistoryFilter;
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 use crate::service::Service;
@@ -43,6 +49,7 @@ pub(super) async fn answer(
             }
         }
         Question::Metrics => Ok(Outcome::Value { json: metrics(service).to_string(), type_name: "metrics" }),
+        Question::History { asked, view, timeout } => history(asked, &view, timeout, service).await,
         Question::Cancel { job, view, by } => {
             let job = find(&job, &view)?;
             job.cancel(&by);
@@ -66,6 +73,51 @@ fn metrics(service: &Service) -> Value {
         "log": { "records": service.log.records(), "problem": service.log.problem() },
         "launcher": service.launcher.is_there(),
     })
+}
+
+/// The newest rows of the log that may be seen and that one reply has room for.
+async fn history(
+    asked: History<'static>,
+    view: &View,
+    timeout: Option<Duration>,
+    service: &Service,
+) -> Result<Outcome, Refusal> {
+    let _turn = service.gate.history()?;
+    let user = match view {
+        View::Own(own) => Some((**own).to_owned()),
+        View::All => asked.user.map(Cow::into_owned),
+    };
+    let since = asked.since.map(|since| {
+        let since = SignedDuration::try_from(since).unwrap_or(SignedDuration::MAX);
+        service.now().saturating_sub(since).unwrap_or(Timestamp::MIN)
+    });
+    let command = asked.command_name.map(Cow::into_owned);
+    let filter = HistoryFilter { user, command, since, failed: asked.failed };
+    let log = service.log.path();
+    let read = move || {
+        let found = crate::log::history(&log, filter, HISTORY_ROWS)
+            .map_err(|error| Refusal::internal(format!("the log cannot be read: {error}")))?;
+        Ok(Outcome::Value { json: newest(&found), type_name: "history" })
+    };
+    on_worker(service, timeout, read).await
+}
+
+/// As many of the newest rows as a reply may hold, and how many there are before them.
+fn newest(found: &crate::log::History) -> String {
+    let mut rows = Vec::new();
+    let mut bytes = 0_usize;
+    for row in found.rows.iter().rev() {
+        // A row is a record that was read from JSON.
+        let Ok(row) = serde_json::value::to_raw_value(row) else { continue };
+        bytes = bytes.saturating_add(row.get().len());
+        if bytes > HISTORY_BYTES {
+            break;
+        }
+        rows.push(row);
+    }
+    let left_out = found.rows.len().saturating_sub(rows.len()) as u64;
+    rows.reverse();
+    json!({ "rows": rows, "earlier": found.earlier.saturating_add(left_out) }).to_string()
 }
 
 fn status(job: &Job) -> Outcome {

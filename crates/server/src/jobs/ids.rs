@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use wire::RequestId;
 
-use crate::limits::IDS_REMEMBERED;
+use super::Bounds;
 use crate::refusal::Refusal;
 
 /// What an order asks for, as far as it decides whether two are the same: command, parameters and standard input.
@@ -75,11 +75,11 @@ fn hash<'p>(parts: impl Iterator<Item = &'p str>, stdin: Option<&str>) -> [u8; 3
 }
 
 /// All ids that are remembered.
-#[derive(Default)]
 pub(super) struct Ids {
     known: HashMap<Key, Known>,
     /// In the order of their ends.
     ended: VecDeque<(Timestamp, Key)>,
+    bounds: Bounds,
 }
 
 /// An id belongs to its user: another's is another.
@@ -96,6 +96,10 @@ pub(super) struct Known {
 }
 
 impl Ids {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self { known: HashMap::new(), ended: VecDeque::new(), bounds }
+    }
+
     /// The job that an order came to, if its id is known.
     ///
     /// # Errors
@@ -124,7 +128,7 @@ impl Ids {
         digest: Digest,
         job: &Rc<str>,
     ) -> Result<(), Refusal> {
-        if self.known.len() >= IDS_REMEMBERED {
+        if self.known.len() >= self.bounds.ids {
             return Err(Refusal::busy("too many ids are remembered"));
         }
         self.known.insert(key(user, id), Known { digest, job: Rc::clone(job), ended: None });
@@ -149,8 +153,16 @@ impl Ids {
         }
     }
 
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (&Key, &Known)> {
-        self.known.iter()
+    pub(super) fn count(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Those whose jobs have ended. Whoever takes them again in this order forgets them in this order.
+    pub(super) fn in_order_of_their_ends(&self) -> Vec<(Timestamp, &Key, &Known)> {
+        let ended = self.known.iter().filter_map(|(key, known)| Some((known.ended?, key, known)));
+        let mut ended: Vec<_> = ended.collect();
+        ended.sort_unstable_by_key(|(at, ..)| *at);
+        ended
     }
 }
 

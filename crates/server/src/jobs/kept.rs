@@ -5,17 +5,22 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::Bounds;
 use super::job::Job;
-use crate::limits::{KEPT_AGE, KEPT_JOBS, KEPT_OUTPUT_BYTES};
+use crate::limits::KEPT_AGE;
 
 /// In the order of their ends.
-#[derive(Default)]
 pub(super) struct Kept {
     jobs: VecDeque<(Timestamp, Rc<Job>)>,
     output_bytes: usize,
+    bounds: Bounds,
 }
 
 impl Kept {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self { jobs: VecDeque::new(), output_bytes: 0, bounds }
+    }
+
     pub(super) fn add(&mut self, job: &Rc<Job>, at: Timestamp) {
         self.output_bytes = self.output_bytes.saturating_add(job.output_bytes());
         self.jobs.push_back((at, Rc::clone(job)));
@@ -28,8 +33,8 @@ impl Kept {
         while let Some((_, job)) = self.jobs.pop_front_if(|(at, _)| is_old(*at)) {
             self.let_go(&job, &mut remove);
         }
-        while self.jobs.len() > KEPT_JOBS || self.output_bytes > KEPT_OUTPUT_BYTES {
-            let by_bytes = self.output_bytes > KEPT_OUTPUT_BYTES;
+        while self.jobs.len() > self.bounds.kept_jobs || self.output_bytes > self.bounds.kept_output_bytes {
+            let by_bytes = self.output_bytes > self.bounds.kept_output_bytes;
             let Some((_, job)) =
                 self.oldest_of_the_greatest(by_bytes).and_then(|index| self.jobs.remove(index))
             else {
@@ -45,10 +50,11 @@ impl Kept {
             let share = share.entry(&*job.order.user).or_default();
             *share = share.saturating_add(if by_bytes { job.output_bytes() } else { 1 });
         }
-        let greatest = share.into_iter().max_by_key(|(_, share)| *share)?.0;
-        self.jobs
-            .iter()
-            .position(|(_, job)| *job.order.user == *greatest && (!by_bytes || job.output_bytes() > 0))
+        let greatest = *share.values().max()?;
+        // Of users with the same share the one whose job ended first.
+        self.jobs.iter().position(|(_, job)| {
+            share.get(&*job.order.user) == Some(&greatest) && (!by_bytes || job.output_bytes() > 0)
+        })
     }
 
     fn let_go<T>(&mut self, job: &Job, remove: &mut impl FnMut(&str) -> T) {

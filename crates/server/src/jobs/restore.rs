@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use wire::{Reply, RequestId};
 
+use super::Jobs;
 use super::ids::{Digest, Ids};
 use super::job::{Ended, Job, Order, State};
 use crate::log::{JOBS_KNOWN, Line, Log};
@@ -29,9 +30,33 @@ pub(crate) struct Restored {
     pub(super) ended: Option<(Timestamp, Option<Ended>)>,
 }
 
+/// Takes what the records of a log say of jobs, which `read` hands over one after another, and has `record` record the end
+/// of those that were under way when their server died.
+///
+/// # Errors
+/// Those of `read`.
+pub(crate) fn restore_from<E>(
+    read: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), E>,
+    jobs: &Jobs,
+    now: Timestamp,
+    record: impl Fn(&Job, &Ended),
+) -> Result<(), E> {
+    let mut restoring = Restoring::default();
+    read(&mut |line| {
+        restoring.take(line);
+        jobs.restore(restoring.ended(), now);
+    })?;
+    for job in jobs.restore(restoring.open(), now) {
+        if let State::Ended(ended) = job.state() {
+            record(&job, &ended);
+        }
+    }
+    Ok(())
+}
+
 /// Reads records one after another, and yields each job when its end is known; the rest at last.
 #[derive(Default)]
-pub(crate) struct Restoring {
+struct Restoring {
     open: BTreeMap<Rc<str>, (Order, Timestamp)>,
     ended: Vec<Restored>,
 }
@@ -56,14 +81,31 @@ struct Record<'r> {
     reason: Option<Cow<'r, str>>,
 }
 
+impl Record<'_> {
+    /// What was asked for, where the record says so.
+    fn order(&self) -> Option<Order> {
+        Some(Order {
+            user: self.user.as_deref()?.into(),
+            command: self.command.as_deref()?.to_owned(),
+            parameters: self.parameters.clone().unwrap_or_default(),
+            id: self.id.and_then(RequestId::parse),
+            digest: self.request_sha256.and_then(digest).unwrap_or(Digest::logged([0; 32])),
+        })
+    }
+}
+
 impl Restoring {
     /// Takes one record, if it is about a job; what it says only to this server's descendants is left alone.
-    pub(crate) fn take(&mut self, line: &[u8]) {
+    fn take(&mut self, line: &[u8]) {
         let Ok(record) = serde_json::from_slice::<Record<'_>>(line) else { return };
         let (Some(name), Ok(time)) = (record.job, record.time.parse()) else { return };
+        let moment = |text: Option<&str>| text.and_then(|text| text.parse().ok());
+        let asked = moment(record.asked).unwrap_or(time);
         match record.event {
             ENDED => {
-                let Some((order, asked)) = self.open.remove(name) else { return };
+                // One that never started says for itself what it was.
+                let of_itself = || Some((record.parameters.as_ref().and(record.order())?, asked));
+                let Some((order, asked)) = self.open.remove(name).or_else(of_itself) else { return };
                 let ended =
                     record.reply.and_then(|reply| Reply::decode(reply.get().as_bytes()).ok()).map(|reply| {
                         Ended {
@@ -75,16 +117,7 @@ impl Restoring {
                 self.ended.push(Restored { name: name.into(), order, asked, ended: Some((time, ended)) });
             }
             STARTED | KNOWN => {
-                let (Some(user), Some(command)) = (record.user, record.command) else { return };
-                let order = Order {
-                    user: (*user).into(),
-                    command: command.into_owned(),
-                    parameters: record.parameters.unwrap_or_default(),
-                    id: record.id.and_then(RequestId::parse),
-                    digest: record.request_sha256.and_then(digest).unwrap_or(Digest::logged([0; 32])),
-                };
-                let moment = |text: Option<&str>| text.and_then(|text| text.parse().ok());
-                let asked = moment(record.asked).unwrap_or(time);
+                let Some(order) = record.order() else { return };
                 match moment(record.ended) {
                     None => {
                         self.open.insert(name.into(), (order, asked));
@@ -104,12 +137,12 @@ impl Restoring {
     }
 
     /// The jobs whose ends have been read since this was last asked.
-    pub(crate) fn ended(&mut self) -> Vec<Restored> {
+    fn ended(&mut self) -> Vec<Restored> {
         std::mem::take(&mut self.ended)
     }
 
     /// Those that have no end.
-    pub(crate) fn open(self) -> Vec<Restored> {
+    fn open(self) -> Vec<Restored> {
         let open = self.open.into_iter();
         open.map(|(name, (order, asked))| Restored { name, order, asked, ended: None }).collect()
     }
@@ -128,8 +161,7 @@ pub(super) fn write<'j>(log: &Log, jobs: impl Iterator<Item = &'j Rc<Job>>, ids:
             job.order.write(line);
         });
     }
-    for (key, known) in ids.iter() {
-        let Some(ended) = known.ended else { continue };
+    for (ended, key, known) in ids.in_order_of_their_ends() {
         count = count.saturating_add(1);
         log.append(|line| {
             line.text("event", KNOWN);

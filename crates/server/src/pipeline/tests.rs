@@ -93,7 +93,7 @@ impl Identity {
 /// A request, and its code (`None` for success) for a user of that kind.
 type Case = (&'static str, u32, fn(&Identity) -> Option<&'static str>);
 
-const REQUESTS: [Case; 10] = [
+const REQUESTS: [Case; 15] = [
     (r#"{"command_type":"os","command_name":"one"}"#, 1, |identity| Some(runs(identity, "one"))),
     (r#"{"command_type":"os","command_name":"two"}"#, 1, |identity| Some(runs(identity, "two"))),
     (r#"{"command_type":"os","command_name":"none"}"#, 1, |_| Some("refused")),
@@ -102,6 +102,12 @@ const REQUESTS: [Case; 10] = [
     }),
     (r#"{"command_type":"compute","expression":"1"}"#, 1, |identity| refused_unless(identity.compute)),
     (r#"{"command_type":"describe"}"#, 1, |_| None),
+    (r#"{"command_type":"jobs"}"#, 1, |_| None),
+    (r#"{"command_type":"result","job":"1-1"}"#, 1, |_| Some("not_found")),
+    (r#"{"command_type":"cancel","job":"1-1"}"#, 1, |_| Some("not_found")),
+    (r#"{"command_type":"history","since":0}"#, 1, |_| None),
+    // None of the roles has the right to it.
+    (r#"{"command_type":"metrics"}"#, 1, |identity| refused_unless(identity.user.is_empty())),
     (r#"{"command_type":"os"}"#, 0, |_| Some("invalid_request")),
     (r#"{"command_type":"__init__"}"#, 0, |_| Some("invalid_request")),
     (r#"{"command_type":"Compute","expression":"1"}"#, 0, |_| Some("invalid_request")),

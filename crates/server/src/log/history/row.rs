@@ -7,7 +7,7 @@ use super::jobs::Found;
 use crate::log::escape::push_json;
 
 /// How far something has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RowState {
     /// It has ended, or was answered.
@@ -20,7 +20,7 @@ pub enum RowState {
 }
 
 /// One thing that was asked for: a job, or a request that was none.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct HistoryRow {
     /// The number of its first record.
     pub record: u64,
@@ -44,7 +44,7 @@ pub struct HistoryRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
     /// Its parameters.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<String>,
     /// The expression that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,6 +144,8 @@ impl HistoryRow {
         let last = last.unwrap_or_default();
         let reply = last.reply.or(reply).unwrap_or_default();
         let is_job = is_job || job.is_some();
+        // There it is what to look for.
+        let asked_for = request.command_name.filter(|_| request.command_type.as_deref() != Some("history"));
         Self {
             record: seq,
             time,
@@ -152,7 +154,7 @@ impl HistoryRow {
             user: user.or(last.user),
             peer: peer.or(last.peer),
             command_type: request.command_type,
-            command: command.or(last.command).or(request.command_name),
+            command: command.or(last.command).or(asked_for),
             parameters: if parameters.is_empty() { request.parameters } else { parameters },
             result: reply.result.filter(|_| !is_job && request.expression.is_some()),
             expression: request.expression,
