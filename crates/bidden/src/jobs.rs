@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
-use client::{Action, Request, Verdict};
+use client::{Action, Request, Target, Verdict};
 use serde_json::Value;
 
 use crate::arguments::{Cancel, JobResult, Jobs};
@@ -76,7 +76,7 @@ pub(crate) async fn result(arguments: JobResult) -> anyhow::Result<Exit> {
 }
 
 pub(crate) async fn cancel(arguments: Cancel) -> anyhow::Result<Exit> {
-    let action = Action::Cancel { job: arguments.job.as_str().into() };
+    let action = Action::Cancel(Target::Job(arguments.job.as_str().into()));
     let answer = request(&arguments.server, action, vec![]).await?;
     if arguments.json {
         return print_raw(&answer);

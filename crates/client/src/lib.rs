@@ -49,7 +49,7 @@ pub use wire::PublicKey;
 pub use wire::limits::{MAX_COLUMN_BYTES, MAX_REQUEST_BYTES, MAX_TIMEOUT};
 pub use wire::{
     Action, Delivery, End, ErrorCode, Event, EventKind, Failure, History, InvalidReply, Numbers, Output,
-    Reply, Request, RequestId, Stream, Streamed, Variable, Verdict,
+    Reply, Request, RequestId, Stream, Streamed, Target, Variable, Verdict,
 };
 
 /// The Rust of the README, compiled by the documentation tests.

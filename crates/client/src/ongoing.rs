@@ -7,7 +7,8 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use transport::{ConnectError, Received};
 use wire::{
-    Action, Delivery, ErrorCode, Event, EventKind, Failure, Output, Request, RequestId, Stream, Verdict,
+    Action, Delivery, ErrorCode, Event, EventKind, Failure, Output, Request, RequestId, Stream, Target,
+    Verdict,
 };
 
 use crate::client::{Answer, Client, NoAnswer};
@@ -324,7 +325,8 @@ impl<'a> Ongoing<'a> {
             (Some(job), Step::Wanted | Step::Asked) => {
                 *step = Step::Sent;
                 *id = random_id();
-                Request { id: id.clone(), timeout: None, action: Action::Cancel { job: job.into() } }.encode()
+                Request { id: id.clone(), timeout: None, action: Action::Cancel(Target::Job(job.into())) }
+                    .encode()
             }
             (None, Step::Wanted) => {
                 // With the same id the server says which job that is.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jail::Plan;
-use wire::{Action, Delivery, ErrorCode, History, Numbers, RequestId, Variable};
+use wire::{Action, Delivery, ErrorCode, History, Numbers, RequestId, Target, Variable};
 use zeroize::Zeroizing;
 
 use crate::decode::{Column, Decoded};
@@ -71,7 +71,15 @@ pub(crate) enum Question {
     /// What the log says.
     History { asked: History<'static>, view: View, timeout: Option<Duration> },
     /// End it, in the name of a user.
-    Cancel { job: String, view: View, by: Rc<str> },
+    Cancel { job: Named, view: View, by: Rc<str>, timeout: Option<Duration> },
+}
+
+/// Which job is meant.
+pub(crate) enum Named {
+    /// The one of this name.
+    Job(String),
+    /// The one that a request of the asker's own, with this id, came to.
+    Request(RequestId),
 }
 
 impl<'f> Authorised<'f> {
@@ -113,8 +121,13 @@ pub(crate) fn authorise<'f>(
         Action::Result { job, stream } => {
             Work::Tell(Question::Result { job: job.into_owned(), view: view(Right::Jobs), stream, timeout })
         }
-        Action::Cancel { job } => {
-            Work::Tell(Question::Cancel { job: job.into_owned(), view: view(Right::Cancel), by: name(&user) })
+        Action::Cancel(target) => {
+            let (view, by) = (view(Right::Cancel), name(&user));
+            let job = match target {
+                Target::Job(job) => Named::Job(job.into_owned()),
+                Target::Request(id) => Named::Request(id),
+            };
+            Work::Tell(Question::Cancel { job, view, by, timeout })
         }
         Action::Metrics => {
             policy.decide_right(&user, Right::Metrics).map_err(denied)?;

@@ -74,7 +74,7 @@ fn columns<'f>(request: &mut Request<'f>, frames: &'f [Bytes]) -> Result<Vec<Col
         | Action::Jobs
         | Action::Status { .. }
         | Action::Result { .. }
-        | Action::Cancel { .. }
+        | Action::Cancel(_)
         | Action::Metrics
         | Action::History(_) => Vec::new(),
     };

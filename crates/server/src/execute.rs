@@ -39,13 +39,13 @@ pub(crate) async fn execute(
             });
             let running = command::run(Rc::clone(service), Rc::clone(&job), *execution, place, entry.clone());
             tokio::task::spawn_local(running);
-            let client = Client::new(listeners, entry, None);
+            let client = Client::new(service, listeners, entry, None);
             // Boxed, so that a computation does not carry the room that this future takes.
             Box::pin(deliver::deliver(client, &job, delivery, live)).await
         }
         Task::Await { job, execution } => {
             entry.job = Some(Rc::clone(&job.name));
-            let client = Client::new(listeners, entry, execution.timeout);
+            let client = Client::new(service, listeners, entry, execution.timeout);
             Box::pin(deliver::deliver(client, &job, execution.delivery, None)).await
         }
         Task::Compute(computation) => computation::evaluate(computation, service).await,

@@ -16,6 +16,7 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
+use wire::RequestId;
 
 pub(crate) use ids::Digest;
 pub(crate) use job::{Ended, Job, Order, Piece, State, View};
@@ -138,6 +139,20 @@ impl Jobs {
         let table = self.table.borrow();
         let job = table.by_name.get(name).filter(|job| view.shows(&job.order.user));
         job.cloned().ok_or_else(Refusal::not_found)
+    }
+
+    /// The job that this user's request with this id came to.
+    ///
+    /// # Errors
+    /// There is none, or it is no longer kept.
+    pub(crate) fn find_request(
+        &self,
+        user: &Rc<str>,
+        id: &RequestId,
+        now: Timestamp,
+    ) -> Result<Rc<Job>, Refusal> {
+        let name = self.table.borrow().ids.job(user, id).ok_or_else(Refusal::not_found)?;
+        self.find(&name, &View::Own(Rc::clone(user)), now)
     }
 
     /// All jobs that may be seen, in the order of their names.

@@ -17,5 +17,5 @@ pub use event::{Event, EventKind, Stream};
 pub use key::PublicKey;
 pub use reply::{End, Failure, InvalidReply, Output, Reply, Streamed, Usage, Verdict};
 pub use request::{
-    Action, Delivery, History, InvalidRequest, Numbers, Request, RequestId, Variable, decode_request,
+    Action, Delivery, History, InvalidRequest, Numbers, Request, RequestId, Target, Variable, decode_request,
 };

@@ -344,7 +344,7 @@ fn push_bytes(out: &mut Vec<u8>, key: &str, encoding_key: &str, bytes: &[u8]) {
     }
 }
 
-fn push_key(out: &mut Vec<u8>, key: &str) {
+pub(crate) fn push_key(out: &mut Vec<u8>, key: &str) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\":");

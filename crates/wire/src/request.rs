@@ -14,6 +14,7 @@ use crate::code::ErrorCode;
 use crate::limits::{
     MAX_COLUMNS, MAX_ID_BYTES, MAX_PARAMETERS, MAX_REQUEST_BYTES, MAX_TIMEOUT, MAX_VARIABLES,
 };
+use crate::reply::push_key;
 use crate::text::{Text, push_string};
 
 /// What a client asks for.
@@ -69,14 +70,20 @@ pub enum Action<'a> {
         stream: bool,
     },
     /// `"cancel"`: end a job; the reply says how it ended.
-    Cancel {
-        /// The job's name.
-        job: Cow<'a, str>,
-    },
+    Cancel(Target<'a>),
     /// `"metrics"`: how the server does.
     Metrics,
     /// `"history"`: what was asked for, and what came of it.
     History(History<'a>),
+}
+
+/// Which job is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// The one of this name.
+    Job(Cow<'a, str>),
+    /// The one that the asker's own request with this id came to: for clients that were not told its name.
+    Request(RequestId),
 }
 
 /// How the result of a command reaches its client.
@@ -273,9 +280,14 @@ impl Request<'_> {
                     out.extend_from_slice(br#","stream":true"#);
                 }
             }
-            Action::Cancel { job } => {
-                out.extend_from_slice(br#"{"command_type":"cancel","job":"#);
-                push_string(&mut out, job);
+            Action::Cancel(target) => {
+                let (key, name) = match target {
+                    Target::Job(job) => ("job", &**job),
+                    Target::Request(id) => ("request_id", id.as_str()),
+                };
+                out.extend_from_slice(br#"{"command_type":"cancel""#);
+                push_key(&mut out, key);
+                push_string(&mut out, name);
             }
             Action::Metrics => out.extend_from_slice(br#"{"command_type":"metrics""#),
             Action::History(history) => push_history(&mut out, history),
@@ -333,6 +345,7 @@ struct Keys<'a> {
     columns: Option<Vec<Cow<'a, str>>>,
     numbers: Option<Numbers>,
     job: Option<Cow<'a, str>>,
+    request_id: Option<RequestId>,
     stream: Option<bool>,
     detach: Option<bool>,
     user: Option<Cow<'a, str>>,
@@ -356,6 +369,7 @@ impl<'a> Keys<'a> {
             "columns" => put(&mut self.columns, key, value, columns),
             "numbers" => put(&mut self.numbers, key, value, numbers),
             "job" => put(&mut self.job, key, value, string),
+            "request_id" => put(&mut self.request_id, key, value, id),
             "stream" => put(&mut self.stream, key, value, boolean),
             "detach" => put(&mut self.detach, key, value, boolean),
             "user" => put(&mut self.user, key, value, string),
@@ -401,7 +415,12 @@ impl<'a> Keys<'a> {
             "jobs" => Action::Jobs,
             "status" => Action::Status { job: job(self.job)? },
             "result" => Action::Result { job: job(self.job)?, stream: self.stream.unwrap_or_default() },
-            "cancel" => Action::Cancel { job: job(self.job)? },
+            "cancel" => Action::Cancel(match (self.job, self.request_id) {
+                (Some(job), None) => Target::Job(job),
+                (None, Some(id)) => Target::Request(id),
+                (None, None) => return Err("the key `job` or `request_id` is missing".to_owned()),
+                (Some(_), Some(_)) => return Err("`job` and `request_id` exclude each other".to_owned()),
+            }),
             "metrics" => Action::Metrics,
             "history" => Action::History(History {
                 user: self.user,
@@ -425,6 +444,7 @@ impl<'a> Keys<'a> {
             ("columns", self.columns.is_some()),
             ("numbers", self.numbers.is_some()),
             ("job", self.job.is_some()),
+            ("request_id", self.request_id.is_some()),
             ("stream", self.stream.is_some()),
             ("detach", self.detach.is_some()),
             ("user", self.user.is_some()),
@@ -446,7 +466,7 @@ const KEYS_OF: [(&str, &[&str]); 9] = [
     ("jobs", &[]),
     ("status", &["job"]),
     ("result", &["job", "stream"]),
-    ("cancel", &["job"]),
+    ("cancel", &["job", "request_id"]),
     ("metrics", &[]),
     ("history", &["user", "command_name", "since", "failed"]),
 ];

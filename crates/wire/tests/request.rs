@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use wire::limits::{MAX_PARAMETERS, MAX_REQUEST_BYTES, MAX_TIMEOUT, MAX_VARIABLES};
-use wire::{Action, Delivery, ErrorCode, History, Numbers, Request, RequestId, Variable, decode_request};
+use wire::{
+    Action, Delivery, ErrorCode, History, Numbers, Request, RequestId, Target, Variable, decode_request,
+};
 
 #[track_caller]
 fn refused(frame: impl AsRef<[u8]>, words: &str) {
@@ -51,7 +53,10 @@ fn takes_what_is_asked_of_jobs() {
     assert_eq!(action(r#"{"command_type":"jobs"}"#), Action::Jobs);
     assert_eq!(action(r#"{"command_type":"metrics"}"#), Action::Metrics);
     assert_eq!(action(r#"{"command_type":"status","job":"1-2"}"#), Action::Status { job: job() });
-    assert_eq!(action(r#"{"command_type":"cancel","job":"1-2"}"#), Action::Cancel { job: job() });
+    assert_eq!(action(r#"{"command_type":"cancel","job":"1-2"}"#), Action::Cancel(Target::Job(job())));
+    let by_id = Target::Request(RequestId::parse("a").expect("an id"));
+    assert_eq!(action(r#"{"command_type":"cancel","request_id":"a"}"#), Action::Cancel(by_id));
+    refused(r#"{"command_type":"cancel"}"#, "`job` or `request_id` is missing");
     let result = r#"{"command_type":"result","job":"1-2","stream":true}"#;
     assert_eq!(action(result), Action::Result { job: job(), stream: true });
     refused(r#"{"command_type":"result"}"#, "`job` is missing");
@@ -196,7 +201,7 @@ fn request() -> impl Strategy<Value = Request<'static>> {
         Just(Action::Jobs),
         Just(Action::Metrics),
         job().prop_map(|job| Action::Status { job }),
-        job().prop_map(|job| Action::Cancel { job }),
+        job().prop_map(|job| Action::Cancel(Target::Job(job))),
         result,
         history
     ];

@@ -84,7 +84,7 @@ impl Expectation {
             | Action::Jobs
             | Action::Status { .. }
             | Action::Result { .. }
-            | Action::Cancel { .. }
+            | Action::Cancel(_)
             | Action::History(_) => (Answer::Allowed, String::new(), None),
         };
         if answer != self.expected {
@@ -181,7 +181,7 @@ fn requested(item: &Item<'_>) -> Result<Action<'static>, Fault> {
         Action::Jobs
         | Action::Status { .. }
         | Action::Result { .. }
-        | Action::Cancel { .. }
+        | Action::Cancel(_)
         | Action::History(_) => return Err(item.fault("is nothing that a policy decides about")),
     })
 }

@@ -8,7 +8,7 @@ use jail::RunError;
 use tokio::time::Instant;
 use wire::{End, ErrorCode, Failure, Usage, Verdict};
 
-use super::deliver::deadline;
+use super::deliver::{deadline, passed};
 use crate::admit::Place;
 use crate::authorise::Execution;
 use crate::entry::Entry;
@@ -143,14 +143,6 @@ async fn live(
         ),
     };
     Ok(Verdict::Failed(Failure { output: Some(output), ..Failure::new(code, message) }))
-}
-
-/// Completes at a moment, or never.
-async fn passed(until: Option<Instant>) {
-    match until {
-        Some(until) => tokio::time::sleep_until(until).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn not_in_time() -> Refusal {

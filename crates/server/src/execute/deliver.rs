@@ -16,9 +16,11 @@ use crate::jobs::{Job, Piece};
 use crate::limits::STREAM_PATIENCE;
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
+use crate::service::Service;
 
 /// Who waits for a job, and how long.
 pub(super) struct Client<'s> {
+    service: &'s Service,
     listeners: &'s Listeners,
     entry: &'s Entry,
     until: Option<Instant>,
@@ -26,16 +28,27 @@ pub(super) struct Client<'s> {
 
 impl<'s> Client<'s> {
     /// Without a time-out of its own it waits as long as the job takes, which has one.
-    pub(super) fn new(listeners: &'s Listeners, entry: &'s Entry, timeout: Option<Duration>) -> Self {
-        Self { listeners, entry, until: timeout.and_then(|timeout| deadline(entry, timeout)) }
+    pub(super) fn new(
+        service: &'s Service,
+        listeners: &'s Listeners,
+        entry: &'s Entry,
+        timeout: Option<Duration>,
+    ) -> Self {
+        let until = timeout.and_then(|timeout| deadline(entry, timeout));
+        Self { service, listeners, entry, until }
     }
 
     /// Completes when its time is over.
-    async fn patience(&self) {
-        match self.until {
-            Some(until) => tokio::time::sleep_until(until).await,
-            None => std::future::pending().await,
-        }
+    pub(super) async fn patience(&self) {
+        passed(self.until).await;
+    }
+}
+
+/// Completes at a moment, or never.
+pub(super) async fn passed(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -75,8 +88,11 @@ async fn pass_on(client: &Client<'_>, job: &Job, mut live: mpsc::Receiver<Piece>
         }
         Ok::<_, Gone>(())
     };
-    // Where the client is gone, or reads no more, the command goes on without it.
-    let _ = passed_on.await;
+    // Where the client is gone, or reads no more, the command goes on without it; at the server's end it does not count.
+    tokio::select! {
+        _ = passed_on => {}
+        () = client.service.end_of_work() => {}
+    }
     events.sent
 }
 
@@ -99,6 +115,7 @@ async fn follow(client: &Client<'_>, job: &Job) -> Streamed {
     tokio::select! {
         _ = followed => {}
         () = client.patience() => {}
+        () = client.service.end_of_work() => {}
     }
     events.sent
 }

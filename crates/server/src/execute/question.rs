@@ -11,7 +11,7 @@ use wire::{Delivery, History};
 
 use super::deliver::{Client, deliver};
 use super::worker::on_worker;
-use crate::authorise::Question;
+use crate::authorise::{Named, Question};
 use crate::entry::Entry;
 use crate::jobs::{Job, State, View};
 use crate::limits::{HISTORY_BYTES, HISTORY_ROWS};
@@ -44,16 +44,23 @@ pub(super) async fn answer(
                 }
                 _ => {
                     let delivery = if stream { Delivery::Stream } else { Delivery::Whole };
-                    deliver(Client::new(listeners, entry, timeout), &job, delivery, None).await
+                    deliver(Client::new(service, listeners, entry, timeout), &job, delivery, None).await
                 }
             }
         }
         Question::Metrics => Ok(Outcome::Value { json: metrics(service).to_string(), type_name: "metrics" }),
         Question::History { asked, view, timeout } => history(asked, &view, timeout, service).await,
-        Question::Cancel { job, view, by } => {
-            let job = find(&job, &view)?;
+        Question::Cancel { job, view, by, timeout } => {
+            let job = match job {
+                Named::Job(name) => find(&name, &view)?,
+                Named::Request(id) => service.jobs.find_request(&by, &id, service.now())?,
+            };
             job.cancel(&by);
-            job.ended().await;
+            let client = Client::new(service, listeners, entry, timeout);
+            tokio::select! {
+                _ = job.ended() => {}
+                () = client.patience() => {}
+            }
             Ok(status(&job))
         }
     }

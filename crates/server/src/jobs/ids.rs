@@ -117,6 +117,11 @@ impl Ids {
         }
     }
 
+    /// The job that an id came to, whatever was asked.
+    pub(super) fn job(&self, user: &Rc<str>, id: &RequestId) -> Option<Rc<str>> {
+        self.known.get(&key(user, id)).map(|known| Rc::clone(&known.job))
+    }
+
     /// Remembers an id from now on.
     ///
     /// # Errors
