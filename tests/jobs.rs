@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use server::limits::COMMANDS_BY_USER;
+use server::limits::{COMMANDS_BY_USER, WAITS_BY_USER};
 use transport::{Connection, KeyPair, Security};
 use wire::{Event, EventKind, Stream};
 
 use crate::daemon::{Daemon, records};
 use crate::jailed::{Workshop, processes_marked, shell, wait_until_gone};
 use crate::keyed::Keyed;
-use crate::served::{Served, ask, receive, with_configuration, with_policy, with_server};
+use crate::raw_peer::RawPeer;
+use crate::served::{ask, receive, with_configuration, with_policy, with_server};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -314,7 +315,7 @@ fn a_lock_and_a_users_share_are_told_at_once() {
         assert_eq!(ask(&connection, &sleep("0", &json!({}))).await["code"], "busy");
         let value = ask(&connection, r#"{"command_type":"compute","expression":"1"}"#).await;
         assert_eq!(value["result"], 1, "computations do not wait for commands");
-        end(served).await;
+        served.end().await;
     });
 }
 
@@ -365,6 +366,16 @@ async fn a_job_is_its_users_own_unless_a_right_says_otherwise() {
         "what ann did and no other"
     );
     assert_eq!((&rows[0]["user"], &rows[0]["code"]), (&json!("ann"), &json!("cancelled")));
+    assert_eq!(ask(&ann, r#"{"command_type":"os","command_name":"none"}"#).await["code"], "refused");
+    let failed = r#"{"command_type":"history","command_name":"none","failed":true}"#;
+    let (hers, all) = (ask(&ann, failed).await, ask(&reader, failed).await);
+    assert_eq!(hers["result"]["rows"][0]["code"], "refused");
+    assert_eq!(
+        hers["result"]["rows"][0]["reason"],
+        Value::Null,
+        "what she was not told then she is not told now"
+    );
+    assert_eq!(all["result"]["rows"][0]["reason"], "no such command in the policy");
     let of_another = ask(&ann, r#"{"command_type":"history","user":"bob"}"#).await;
     assert_eq!(of_another["code"], "refused");
     let of_all = ask(&reader, r#"{"command_type":"history","command_name":"sleep"}"#).await;
@@ -372,6 +383,72 @@ async fn a_job_is_its_users_own_unless_a_right_says_otherwise() {
     let bobs = ask(&reader, r#"{"command_type":"history","user":"bob","command_name":"sleep"}"#).await;
     assert_eq!(bobs["result"]["rows"][0]["job"], of_bob, "{bobs}");
     assert_eq!(ask(&bob, &about("cancel", &of_bob)).await["result"]["code"], "cancelled");
+}
+
+#[test]
+fn waiting_for_a_job_has_an_end_and_does_not_keep_one_from_ending_it() {
+    with_server(|served| async move {
+        let connection = served.connect().await;
+        let request = sleep("100", &json!({"id": "once"}));
+        for _ in 0..WAITS_BY_USER + 2 {
+            send(&connection, &request).await;
+        }
+        assert_eq!(
+            receive(&connection).await["code"],
+            "busy",
+            "one began it, so many wait, and one too many"
+        );
+        let other = served.connect().await;
+        let cancelled = ask(&other, r#"{"command_type":"cancel","request_id":"once"}"#).await;
+        assert_eq!(cancelled["result"]["code"], "cancelled");
+        for _ in 0..=WAITS_BY_USER {
+            assert_eq!(receive(&connection).await["code"], "cancelled");
+        }
+        let missing = ask(&other, r#"{"command_type":"cancel","request_id":"never"}"#).await;
+        assert_eq!(missing["code"], "not_found");
+        assert_eq!(count(&served.stop().await, "started"), 1);
+    });
+}
+
+#[test]
+fn a_reader_that_stops_keeps_neither_a_lock_nor_the_server() {
+    let more = "[commands.lock]\nprogram = '/bin/sh'\nlauncher = true\nconcurrency = 1\ntimeout = '1s'\n\
+                arguments = ['-c', 'while :; do echo 0123456789abcdef0123456789abcdef; done']\n";
+    with_configuration(more, |served| async move {
+        let endpoint = served.endpoint.clone();
+        let begin = move || {
+            let mut slow = RawPeer::dealer(&endpoint);
+            slow.send(br#"{"command_type":"os","command_name":"lock","stream":true}"#);
+            slow
+        };
+        let slow = tokio::task::spawn_blocking(begin).await.expect("connected");
+        let connection = served.connect().await;
+        served.wait_for_record(|record| record["event"] == "ended").await;
+        let whole = ask(&connection, r#"{"command_type":"os","command_name":"lock"}"#).await;
+        assert_eq!(whole["code"], "timed_out", "the lock was free as soon as the command had ended: {whole}");
+        let records = tokio::time::timeout(PATIENCE, served.end()).await.expect("it stops");
+        assert_eq!(count(&records, "server_stopped"), 1);
+        drop(slow);
+    });
+}
+
+#[test]
+fn what_the_server_says_of_its_log_does_not_make_it_longer() {
+    with_server(|served| async move {
+        let connection = served.connect().await;
+        // Each character takes six in the log.
+        let long = format!("{{\"command_type\":\"compute\",\"expression\":\"{}\"}}", "\u{7f}".repeat(60_000));
+        for _ in 0..20 {
+            assert_eq!(ask(&connection, &long).await["code"], "invalid_expression");
+        }
+        for _ in 0..3 {
+            let history = ask(&connection, r#"{"command_type":"history"}"#).await;
+            assert!(history["result"]["rows"].as_array().is_some_and(|rows| rows.len() > 10));
+        }
+        let longest = std::fs::read_to_string(served.log()).expect("a log").lines().map(str::len).max();
+        assert!(longest < Some(1_000_000), "{longest:?}");
+        served.stop().await;
+    });
 }
 
 #[test]
@@ -393,9 +470,4 @@ fn who_asks_too_often_is_told_when_to_come_again() {
         assert_eq!(ask(&connection, one).await["result"], 1);
         served.stop().await;
     });
-}
-
-async fn end(served: Served) {
-    served.wanted.send_replace(server::Phase::End);
-    served.stop().await;
 }

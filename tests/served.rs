@@ -48,6 +48,16 @@ impl Served {
     /// Stops the server in order and returns its records.
     pub(crate) async fn stop(self) -> Vec<Value> {
         self.wanted.send_replace(Phase::Drain);
+        self.ended().await
+    }
+
+    /// Stops the server and what still runs, and returns its records.
+    pub(crate) async fn end(self) -> Vec<Value> {
+        self.wanted.send_replace(Phase::End);
+        self.ended().await
+    }
+
+    async fn ended(self) -> Vec<Value> {
         self.serving.await.expect("it ends");
         daemon::records(&self.directory.path().join("server.log"))
     }

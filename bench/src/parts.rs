@@ -162,7 +162,7 @@ impl Alone {
                         Instant::now()
                     }
                 };
-                let outcome = ready.run(std::future::pending(), async |_, _| ()).await?;
+                let outcome = ready.run(std::future::pending(), async |_, _| (), || ()).await?;
                 ensure!(outcome.end == End::Exit(0), "/bin/true failed");
                 Ok(told.elapsed())
             })?);

@@ -56,12 +56,10 @@ fn start(mode: Mode) -> Exit {
             .build()
             .context("cannot start the event loop")
             .and_then(|runtime| {
-                let may_leave = matches!(mode, Mode::Run(_) | Mode::Result(_));
                 let ended = tokio::task::LocalSet::new().block_on(&runtime, dispatch(mode));
-                if may_leave {
-                    // Whoever leaves at once does not wait for a reader who pauses.
-                    runtime.shutdown_background();
-                }
+                // Neither a reader who pauses nor the reading of a long log keeps it from its end. What a server must
+                // not leave undone it has waited for.
+                runtime.shutdown_background();
                 ended
             }),
     };

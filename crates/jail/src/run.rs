@@ -100,7 +100,8 @@ impl Launcher {
 
 impl Ready<'_> {
     /// Runs the command to its end, and has `take` take what it prints, piece by piece: a command whose output is taken
-    /// slowly writes slowly. It ends by itself, at its time limit, when it has written too much, or soon after
+    /// slowly writes slowly. `ended` is called when its processes are gone, and what they left in the pipes is still to be
+    /// taken. It ends by itself, at its time limit, when it has written too much, or soon after
     /// `wanted_end` completes. Dropping the future ends the command with all that it started.
     ///
     /// # Errors
@@ -109,6 +110,7 @@ impl Ready<'_> {
         self,
         wanted_end: impl Future<Output = ()>,
         take: impl AsyncFn(Stream, &[u8]),
+        ended: impl FnOnce(),
     ) -> Result<Outcome, RunError> {
         let Self { launcher, running, jail, mut stdout, mut stderr, output_bytes } = self;
         // A jail that has already ended has said why.
@@ -136,6 +138,7 @@ impl Ready<'_> {
                 answer.as_mut().poll(context)
             })
             .await;
+            ended();
             // What was read is taken, however long that takes; only for more the wait is short.
             while !read {
                 read = timeout(DRAIN_TIME, &mut reading).await.is_ok()

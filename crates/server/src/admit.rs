@@ -15,7 +15,7 @@ use wire::Delivery;
 use crate::authorise::{Authorised, Computation, Execution, Question, Work};
 use crate::config::Limits;
 use crate::jobs::{Job, Order};
-use crate::limits::COLUMN_BYTES_AT_ONCE;
+use crate::limits::{COLUMN_BYTES_AT_ONCE, WAITS_BY_USER};
 use crate::policy::User;
 use crate::refusal::Refusal;
 use crate::service::Service;
@@ -33,6 +33,8 @@ pub(crate) struct Gate {
     history: Arc<Semaphore>,
     by_user: Counts,
     by_command: Counts,
+    waits: Counts,
+    cancels: Counts,
     rates: Rates,
     limits: Limits,
 }
@@ -40,6 +42,7 @@ pub(crate) struct Gate {
 /// Work for which there is room.
 pub(crate) struct Admitted<'f> {
     task: Task<'f>,
+    waits: Option<Counted>,
 }
 
 /// What is to be done.
@@ -64,8 +67,9 @@ pub(crate) struct Place {
 }
 
 impl<'f> Admitted<'f> {
-    pub(crate) fn into_task(self) -> Task<'f> {
-        self.task
+    /// The task, and what is to be held until it is answered.
+    pub(crate) fn into_parts(self) -> (Task<'f>, Option<Counted>) {
+        (self.task, self.waits)
     }
 }
 
@@ -81,6 +85,8 @@ impl Gate {
             history: Arc::new(Semaphore::new(1)),
             by_user: Counts::default(),
             by_command: Counts::default(),
+            waits: Counts::default(),
+            cancels: Counts::default(),
             rates: Rates::default(),
             limits,
         }
@@ -196,7 +202,17 @@ pub(crate) fn admit<'f>(authorised: Authorised<'f>, service: &Service) -> Result
         Work::Compute(computation) => Task::Compute(computation),
         Work::Tell(question) => Task::Tell(question),
     };
-    Ok(Admitted { task })
+    // What waits for a job that another request has begun takes no place of a job, and still has to have an end.
+    let counts = match &task {
+        Task::Await { .. } | Task::Tell(Question::Result { stream: true, .. }) => Some(&gate.waits),
+        // Whoever waits for too much can still end it.
+        Task::Tell(Question::Cancel { .. }) => Some(&gate.cancels),
+        Task::Start { .. } | Task::Compute(_) | Task::Tell(_) => None,
+    };
+    let too_many = || Refusal::busy("you wait for too many jobs");
+    let wait = |counts: &Counts| counts.take(&user.name, WAITS_BY_USER).ok_or_else(too_many);
+    let waits = counts.map(wait).transpose()?;
+    Ok(Admitted { task, waits })
 }
 
 impl Execution {
@@ -221,7 +237,7 @@ fn stopping() -> Refusal {
 struct Counts(Rc<RefCell<HashMap<String, usize>>>);
 
 /// One of them, until it is dropped.
-struct Counted {
+pub(crate) struct Counted {
     counts: Counts,
     name: String,
 }

@@ -10,12 +10,10 @@ mod worker;
 
 use std::rc::Rc;
 
-use tokio::sync::mpsc;
 use transport::Listeners;
 
 use crate::admit::{Admitted, Task};
 use crate::entry::Entry;
-use crate::limits::PIECES_WAITING;
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 use crate::service::Service;
@@ -28,15 +26,12 @@ pub(crate) async fn execute(
     listeners: &Listeners,
     entry: &mut Entry,
 ) -> Result<Outcome, Refusal> {
-    match admitted.into_task() {
+    let (task, _waits) = admitted.into_parts();
+    match task {
         Task::Start { job, execution, place } => {
             entry.job = Some(Rc::clone(&job.name));
             let delivery = execution.delivery;
-            let live = execution.streams().then(|| {
-                let (pieces, live) = mpsc::channel(PIECES_WAITING);
-                job.attach(pieces);
-                live
-            });
+            let live = execution.streams().then(|| job.attach());
             let running = command::run(Rc::clone(service), Rc::clone(&job), *execution, place, entry.clone());
             tokio::task::spawn_local(running);
             let client = Client::new(service, listeners, entry, None);

@@ -115,7 +115,7 @@ pub const ID_MEMORY: Duration = Duration::from_hours(1);
 pub const IDS_REMEMBERED: usize = 100_000;
 
 /// Pieces of output that wait for the client that streams them, beside those that its connection holds.
-pub const PIECES_WAITING: usize = 1;
+pub const PIECES_WAITING: usize = 2;
 
 /// How long a client that streams may read nothing before its stream is given up.
 pub const STREAM_PATIENCE: Duration = Duration::from_mins(1);
@@ -137,3 +137,10 @@ pub const HISTORY_ROWS: usize = 1000;
 
 /// Bytes of all rows of the history in one reply. Of more the newest rows.
 pub const HISTORY_BYTES: usize = 1024 * 1024;
+
+/// Requests of one user that wait for a job which another request has begun: the same request again, `cancel`, and `result`
+/// with `stream`. One more is answered `busy`.
+pub const WAITS_BY_USER: usize = 64;
+
+/// Bytes of a record from which on the history keeps only its row.
+pub const LONG_RECORD_BYTES: usize = 2048;

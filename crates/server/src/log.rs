@@ -127,7 +127,8 @@ impl Log {
             bytes: opened.bytes,
             first_sequence: opened.first_sequence,
             rotation,
-            unsynced: Vec::new(),
+            // The name of a new file has to be on the disk as well.
+            unsynced: if opened.bytes == 0 { archive::open_directory_of(path) } else { Vec::new() },
         };
         let log = Self {
             files: RefCell::new(files),
@@ -220,6 +221,8 @@ impl Log {
     /// Goes on in a new file where the one before was moved away, as logrotate(8) does before it sends SIGHUP. Nothing
     /// happens where it was not.
     pub(crate) fn reopen(&self) {
+        // What was said before belongs to the file before. A log that cannot be written keeps it until it can.
+        let _ = self.write();
         let next = {
             let files = self.files.borrow();
             if files.is_in_its_place() {
@@ -236,7 +239,7 @@ impl Log {
     /// Has `write` append what a file must say that is read without those before it, where one has begun. It does not
     /// count for the file's size: otherwise a file could be full before it has anything else.
     pub(crate) fn carry_over(&self, write: impl FnOnce(&Self)) {
-        if !self.continued.replace(false) || self.broken.get() {
+        if self.broken.get() || !self.continued.replace(false) {
             return;
         }
         let bytes = self.files.borrow().bytes;
@@ -353,7 +356,7 @@ impl Files {
         let old = std::mem::replace(&mut self.current, Arc::new(next));
         self.unsynced.push(old);
         // The new name has to be on the disk as well.
-        self.unsynced.extend(File::open(archive::directory_of(&self.path)).map(Arc::new));
+        self.unsynced.extend(archive::open_directory_of(&self.path));
         self.bytes = 0;
         self.first_sequence = first_sequence;
     }

@@ -49,6 +49,7 @@ pub(crate) fn record(
     result: Result<Outcome, Refusal>,
 ) -> Recorded {
     let mut column = None;
+    let mut was_told = false;
     let mut of_job: Option<(Arc<Ended>, Option<Streamed>)> = None;
     let (verdict, reason) = match result {
         Ok(Outcome::Column { rows, bytes, sha256 }) => {
@@ -56,6 +57,10 @@ pub(crate) fn record(
             (Verdict::Column { rows }, None)
         }
         Ok(Outcome::Value { json, type_name }) => {
+            (Verdict::Value { json: json.into(), type_name: type_name.into() }, None)
+        }
+        Ok(Outcome::Told { json, type_name }) => {
+            was_told = true;
             (Verdict::Value { json: json.into(), type_name: type_name.into() }, None)
         }
         Ok(Outcome::Running { output }) => (Verdict::Running { output }, None),
@@ -82,7 +87,12 @@ pub(crate) fn record(
         log.append(|line| {
             line.text("event", "answered");
             entry.write(line);
-            if entry.job.is_some() {
+            if was_told {
+                // It is as long as the log is, or the list of jobs, and says what stands there already.
+                let type_name = reply.verdict.type_name().unwrap_or_default();
+                let verdict = Verdict::Value { json: "null".into(), type_name: type_name.into() };
+                line.json("reply", &Reply { verdict, ..reply.clone() }.encode());
+            } else if entry.job.is_some() {
                 line.json("reply", &reply.encode_without_output());
             } else {
                 line.json("reply", &encoded);

@@ -307,8 +307,7 @@ async fn dismiss_strangers<T>(listeners: &Listeners, service: &Service) -> T {
 
 /// Writes the log once for all replies that wait, then lets them go.
 fn send(listeners: &Listeners, service: &Service, recorded: &mut Vec<Recorded>) {
-    let written = service.log.commit();
-    service.log.carry_over(|log| service.jobs.write_known(log, service.now()));
+    let written = service.commit();
     for reply in recorded.drain(..) {
         let (return_path, body, attachment) = match &written {
             Ok(committed) => reply.into_reply(committed),

@@ -12,7 +12,7 @@ use transport::Admission;
 use crate::admit::Gate;
 use crate::config::Limits;
 use crate::jobs::{Bounds, Jobs};
-use crate::log::Log;
+use crate::log::{Committed, Log, Unwritable};
 use crate::policy::Policy;
 use crate::replies::Replies;
 
@@ -84,6 +84,13 @@ impl Service {
 
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// Writes every appended record and, where that begins a new file, what has to be known in it.
+    pub(crate) fn commit(&self) -> Result<Committed, Unwritable> {
+        let written = self.log.commit();
+        self.log.carry_over(|log| self.jobs.write_known(log, self.now()));
+        written
     }
 
     pub(crate) fn enter(&self, phase: Phase) {

@@ -73,6 +73,14 @@ impl<'a> Verdict<'a> {
         }
     }
 
+    /// The type of a value.
+    pub fn type_name(&self) -> Option<&str> {
+        match self {
+            Self::Value { type_name, .. } => Some(type_name),
+            _ => None,
+        }
+    }
+
     /// The same with other output, where it is about a command that has printed.
     pub fn with_output<'b>(&'b self, other: Output<'b>) -> Verdict<'b> {
         match self {

@@ -49,7 +49,7 @@ impl Ending<'_> {
         service.jobs.end(job, ended, service.now(), record);
         if !job.is_awaited() {
             // Nobody's reply writes it. A log that cannot be written has said so, and keeps the record until it can.
-            let _ = service.log.commit();
+            let _ = service.commit();
         }
     }
 }
@@ -110,7 +110,8 @@ async fn live(
             () = service.end_of_work() => {}
         }
     };
-    let ran = ready.run(wanted_end, async |stream, bytes| job.print(stream, bytes).await).await;
+    let take = async |stream, bytes: &[u8]| job.print(stream, bytes).await;
+    let ran = ready.run(wanted_end, take, || job.stop_waiting()).await;
     let outcome = ran.map_err(|error| not_run(&error))?;
     let mut output = job.take_output();
     output.usage = Some(Usage {

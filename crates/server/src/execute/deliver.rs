@@ -62,7 +62,7 @@ pub(super) async fn deliver(
     client: Client<'_>,
     job: &Rc<Job>,
     delivery: Delivery,
-    live: Option<mpsc::Receiver<Piece>>,
+    live: Option<mpsc::UnboundedReceiver<Piece>>,
 ) -> Result<Outcome, Refusal> {
     let streamed = match (delivery, live) {
         (Delivery::Detached, _) => return Ok(Outcome::Running { output: None }),
@@ -78,13 +78,13 @@ pub(super) async fn deliver(
 }
 
 /// Passes on what the command prints, which waits for the client.
-async fn pass_on(client: &Client<'_>, job: &Job, mut live: mpsc::Receiver<Piece>) -> Streamed {
+async fn pass_on(client: &Client<'_>, job: &Job, mut live: mpsc::UnboundedReceiver<Piece>) -> Streamed {
     let mut events = Events::new(client, job);
     let passed_on = async {
         job.begun().await;
         events.begin().await?;
-        while let Some(Piece { stream, offset, bytes }) = live.recv().await {
-            events.send(stream, offset, bytes).await?;
+        while let Some(piece) = live.recv().await {
+            events.send(piece.stream, piece.offset, piece.bytes.clone()).await?;
         }
         Ok::<_, Gone>(())
     };
@@ -158,12 +158,18 @@ impl Events {
     }
 
     async fn send(&mut self, stream: Stream, offset: u64, bytes: Bytes) -> Result<(), Gone> {
-        let (stream, sent) = match stream {
-            Stream::Stdout => (wire::Stream::Stdout, &mut self.sent.stdout),
-            Stream::Stderr => (wire::Stream::Stderr, &mut self.sent.stderr),
+        let count = bytes.len() as u64;
+        let on_the_wire = match stream {
+            Stream::Stdout => wire::Stream::Stdout,
+            Stream::Stderr => wire::Stream::Stderr,
         };
-        *sent = sent.saturating_add(bytes.len() as u64);
-        self.send_event(EventKind::Printed { stream, offset }, bytes).await
+        self.send_event(EventKind::Printed { stream: on_the_wire, offset }, bytes).await?;
+        let sent = match stream {
+            Stream::Stdout => &mut self.sent.stdout,
+            Stream::Stderr => &mut self.sent.stderr,
+        };
+        *sent = sent.saturating_add(count);
+        Ok(())
     }
 
     async fn send_event(&mut self, kind: EventKind, bytes: Bytes) -> Result<(), Gone> {

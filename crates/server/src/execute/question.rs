@@ -28,11 +28,11 @@ pub(super) async fn answer(
 ) -> Result<Outcome, Refusal> {
     let find = |job: &str, view| service.jobs.find(job, view, service.now());
     match question {
-        Question::Describe(json) => Ok(Outcome::Value { json, type_name: "description" }),
+        Question::Describe(json) => Ok(Outcome::Told { json, type_name: "description" }),
         Question::Jobs(view) => {
             let jobs = service.jobs.list(&view, service.now());
             let list: Value = jobs.iter().map(|job| job.describe()).collect();
-            Ok(Outcome::Value { json: list.to_string(), type_name: "jobs" })
+            Ok(Outcome::Told { json: list.to_string(), type_name: "jobs" })
         }
         Question::Status { job, view } => Ok(status(&*find(&job, &view)?)),
         Question::Result { job, view, stream, timeout } => {
@@ -48,7 +48,7 @@ pub(super) async fn answer(
                 }
             }
         }
-        Question::Metrics => Ok(Outcome::Value { json: metrics(service).to_string(), type_name: "metrics" }),
+        Question::Metrics => Ok(Outcome::Told { json: metrics(service).to_string(), type_name: "metrics" }),
         Question::History { asked, view, timeout } => history(asked, &view, timeout, service).await,
         Question::Cancel { job, view, by, timeout } => {
             let job = match job {
@@ -89,7 +89,7 @@ async fn history(
     timeout: Option<Duration>,
     service: &Service,
 ) -> Result<Outcome, Refusal> {
-    let _turn = service.gate.history()?;
+    let turn = service.gate.history()?;
     let user = match view {
         View::Own(own) => Some((**own).to_owned()),
         View::All => asked.user.map(Cow::into_owned),
@@ -101,10 +101,17 @@ async fn history(
     let command = asked.command_name.map(Cow::into_owned);
     let filter = HistoryFilter { user, command, since, failed: asked.failed };
     let log = service.log.path();
+    let sees_all = *view == View::All;
     let read = move || {
-        let found = crate::log::history(&log, filter, HISTORY_ROWS)
+        // As long as it is read, also when nobody waits for it any more.
+        let _turn = turn;
+        let mut found = crate::log::history(&log, filter, HISTORY_ROWS)
             .map_err(|error| Refusal::internal(format!("the log cannot be read: {error}")))?;
-        Ok(Outcome::Value { json: newest(&found), type_name: "history" })
+        if !sees_all {
+            // What the client was not told then it is not told now.
+            found.rows.iter_mut().for_each(|row| row.reason = None);
+        }
+        Ok(Outcome::Told { json: newest(&found), type_name: "history" })
     };
     on_worker(service, timeout, read).await
 }
@@ -128,5 +135,5 @@ fn newest(found: &crate::log::History) -> String {
 }
 
 fn status(job: &Job) -> Outcome {
-    Outcome::Value { json: job.describe().to_string(), type_name: "job" }
+    Outcome::Told { json: job.describe().to_string(), type_name: "job" }
 }

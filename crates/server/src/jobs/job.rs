@@ -9,11 +9,11 @@ use bytes::Bytes;
 use jail::Stream;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use wire::{End, ErrorCode, Failure, Output, RequestId, Streamed, Verdict};
 
 use super::ids::Digest;
-use crate::limits::MAX_OUTPUT_BYTES;
+use crate::limits::{MAX_OUTPUT_BYTES, PIECES_WAITING};
 
 /// Who wants what done.
 #[derive(Clone, Debug)]
@@ -88,7 +88,15 @@ pub(crate) struct Job {
     printed: RefCell<Printed>,
     /// How much has been printed, for those who wait for more.
     progress: watch::Sender<u64>,
-    live: RefCell<Option<mpsc::Sender<Piece>>>,
+    live: RefCell<Option<Live>>,
+}
+
+/// The client that sees what is printed as it comes.
+#[derive(Clone, Debug)]
+struct Live {
+    pieces: mpsc::UnboundedSender<Piece>,
+    /// Room for pieces that it has not taken; closed when the command is over, whose rest is no more than its pipes held.
+    room: Arc<Semaphore>,
 }
 
 /// Something that was printed, on its way to the client that asked for it.
@@ -98,6 +106,7 @@ pub(crate) struct Piece {
     /// Its place in the stream.
     pub(crate) offset: u64,
     pub(crate) bytes: Bytes,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// What is kept of the output: the beginning of each stream.
@@ -228,9 +237,19 @@ impl Job {
         }
     }
 
-    /// From now on what the command prints goes to this client too, who can make it wait.
-    pub(crate) fn attach(&self, client: mpsc::Sender<Piece>) {
-        *self.live.borrow_mut() = Some(client);
+    /// From now on what the command prints goes to a client too, who can make it wait.
+    pub(crate) fn attach(&self) -> mpsc::UnboundedReceiver<Piece> {
+        let (pieces, client) = mpsc::unbounded_channel();
+        let room = Arc::new(Semaphore::new(PIECES_WAITING));
+        *self.live.borrow_mut() = Some(Live { pieces, room });
+        client
+    }
+
+    /// The command is over: what is left of its output waits for no client.
+    pub(crate) fn stop_waiting(&self) {
+        if let Some(live) = &*self.live.borrow() {
+            live.room.close();
+        }
     }
 
     /// Takes what the command has printed: keeps the beginning, and waits for the client that is attached.
@@ -249,9 +268,10 @@ impl Job {
         };
         self.progress.send_modify(|progress| *progress = progress.saturating_add(bytes.len() as u64));
         let live = self.live.borrow().clone();
-        if let Some(live) = live
-            && live.send(Piece { stream, offset, bytes: Bytes::copy_from_slice(bytes) }).await.is_err()
-        {
+        let Some(Live { pieces, room }) = live else { return };
+        let room = room.acquire_owned().await.ok();
+        let piece = Piece { stream, offset, bytes: Bytes::copy_from_slice(bytes), _room: room };
+        if pieces.send(piece).is_err() {
             // That client is gone; the command goes on without it.
             self.live.take();
         }

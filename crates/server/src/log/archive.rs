@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::bufread::GzDecoder;
@@ -76,6 +77,11 @@ pub(super) fn rotated_files(path: &Path) -> io::Result<Vec<LogFile>> {
 /// Where a file lies.
 pub(super) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The directory where a file lies, to be synced; none where it cannot be read.
+pub(super) fn open_directory_of(path: &Path) -> Vec<Arc<File>> {
+    File::open(directory_of(path)).map(Arc::new).into_iter().collect()
 }
 
 /// What a file is called from when it is rotated on: its first record stands in its name.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::HistoryFilter;
 use super::row::{HistoryRow, RowState};
+use crate::limits::LONG_RECORD_BYTES;
 
 /// What every record begins with, found by its place.
 pub(super) struct Head<'l> {
@@ -151,7 +152,18 @@ impl Jobs {
         rows.filter(|row| self.is_wanted(row) && self.is_recent(row)).collect()
     }
 
+    /// Long records are made rows at once, which have no output: many of them would take a lot of memory.
     fn complete(&self, head: &Head<'_>, started: Option<Started>, line: &[u8]) -> Option<Found> {
+        let found = self.wanted_among(head, started, line)?;
+        Some(match found {
+            Found::Records(..) if line.len() > LONG_RECORD_BYTES => {
+                Found::Row(Box::new(HistoryRow::from_found(&found)))
+            }
+            found => found,
+        })
+    }
+
+    fn wanted_among(&self, head: &Head<'_>, started: Option<Started>, line: &[u8]) -> Option<Found> {
         if self.since.as_ref().is_some_and(|since| head.time < since.as_bytes()) {
             return None;
         }
