@@ -9,16 +9,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wire::Delivery;
 
 use crate::authorise::{Authorised, Computation, Execution, Question, Work};
 use crate::config::Limits;
-use crate::jobs::{Job, Order};
+use crate::jobs::{Job, Jobs, Order};
 use crate::limits::{COLUMN_BYTES_AT_ONCE, WAITS_BY_USER};
+use crate::log::Log;
 use crate::policy::User;
 use crate::refusal::Refusal;
-use crate::service::Service;
 use rate::Rates;
 
 const KIB: usize = 1024;
@@ -178,11 +179,16 @@ impl Gate {
 
 /// Finds room for the work. A command that was asked for before, under the same id, takes none. A computation takes none
 /// until it proves long.
-pub(crate) fn admit<'f>(authorised: Authorised<'f>, service: &Service) -> Result<Admitted<'f>, Refusal> {
-    if service.log.is_broken() {
+pub(crate) fn admit<'f>(
+    authorised: Authorised<'f>,
+    gate: &Gate,
+    jobs: &Jobs,
+    log: &Log,
+    now: Timestamp,
+) -> Result<Admitted<'f>, Refusal> {
+    if log.is_broken() {
         return Err(Refusal::internal("the log cannot be written"));
     }
-    let gate = &service.gate;
     let (user, work) = authorised.into_parts();
     // Whoever asks too often can still end what he has begun.
     if !matches!(work, Work::Tell(Question::Cancel { .. })) {
@@ -190,11 +196,11 @@ pub(crate) fn admit<'f>(authorised: Authorised<'f>, service: &Service) -> Result
     }
     let task = match work {
         Work::Os(execution) => {
-            if let Some(job) = service.jobs.known(&execution.order, service.now())? {
+            if let Some(job) = jobs.known(&execution.order, now)? {
                 Task::Await { job, execution }
             } else {
                 let place = gate.place(&execution.order, execution.concurrency)?;
-                let job = service.jobs.submit(execution.order.clone(), service.now())?;
+                let job = jobs.submit(execution.order.clone(), now)?;
                 Task::Start { job, execution, place }
             }
         }

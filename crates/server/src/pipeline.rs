@@ -36,7 +36,7 @@ async fn fulfil(
     let authenticated = authenticate(frame, policy, service.now(), entry)?;
     let decoded = decode(authenticated, entry)?;
     let authorised = authorise(decoded, policy, entry)?;
-    let admitted = admit(authorised, service)?;
+    let admitted = admit(authorised, &service.gate, &service.jobs, &service.log, service.now())?;
     execute(admitted, service, listeners, entry).await
 }
 
