@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use jail::{Machine, ServerFiles};
+use jail::{Feature, Machine, ServerFiles};
 use server::config::{Configuration, Demand, Listener, Protection};
 use server::{Access, Config, Phase, Reloader, Sealer, Server, listening_address};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -35,7 +35,7 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     // While this process has one thread: the launcher is started, and then this process can start nothing any more.
     let launcher = launcher::connect(launcher::start(path.as_deref())?).await?;
     let demand = configuration.jail.unwrap_or(Demand::default_for(serve_this_machine(&config.listeners)));
-    let remark = check_jail(launcher.machine(), demand)?;
+    let remarks = check_jail(launcher.machine(), demand)?;
     confine(path.as_deref(), &log)?;
     let server = Server::bind(config, launcher).await?;
     for (endpoint, access) in server.endpoints() {
@@ -53,7 +53,7 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
         absolute(&log).display(),
         seal.map_or_else(String::new, |seal| format!(", sealed by {}", absolute(&seal).display())),
     ));
-    if let Some(remark) = remark {
+    for remark in remarks {
         inform(&remark);
     }
     let reloader = server.reloader();
@@ -112,21 +112,30 @@ fn serve_this_machine(listeners: &[(String, Access)]) -> bool {
 }
 
 /// Refuses to serve where the machine lacks what is demanded, and says what else it lacks.
-fn check_jail(machine: Machine, demand: Demand) -> anyhow::Result<Option<String>> {
-    let missing: Vec<_> = machine.missing().filter(|feature| feature.is_required()).collect();
-    let names = missing.iter().map(|feature| feature.as_str()).collect::<Vec<_>>().join(", ");
-    if missing.is_empty() {
-        return Ok(None);
+fn check_jail(machine: Machine, demand: Demand) -> anyhow::Result<Vec<String>> {
+    let names = |required| {
+        let missing = machine.missing().filter(|feature| feature.is_required() == required);
+        missing.map(Feature::as_str).collect::<Vec<_>>().join(", ")
+    };
+    let (names, others) = (names(true), names(false));
+    let mut remarks = Vec::new();
+    if !others.is_empty() {
+        remarks
+            .push(format!("bidden: the jail does without {others} here; `bidden doctor` says what that is"));
+    }
+    if names.is_empty() {
+        return Ok(remarks);
     }
     match demand {
         Demand::Required => anyhow::bail!(
             "this machine cannot confine commands as is demanded (`jail = \"required\"`): it lacks {names}; \
              `bidden doctor` says what to do"
         ),
-        Demand::BestEffort => Ok(Some(format!(
+        Demand::BestEffort => remarks.push(format!(
             "bidden: commands are not fully confined, because this machine lacks {names}; `bidden doctor` says what to do"
-        ))),
+        )),
     }
+    Ok(remarks)
 }
 
 /// From now on this process opens its own files alone, and executes nothing.
