@@ -21,3 +21,13 @@ pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest pause.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long after the server knew a command's request for certain the request may be sent again: less than the hour for
+/// which a server remembers an id after its job's end (`ID_MEMORY` in `crates/server`).
+pub const RESEND_WITHIN: Duration = Duration::from_mins(50);
+
+/// How often a client that waits makes sure that it still waits.
+pub const WATCH_INTERVAL: Duration = Duration::from_secs(30);
+
+/// After a longer time in which a client slept, or was not read, its connection proves nothing any more.
+pub const LONGEST_UNWATCHED: Duration = Duration::from_mins(2);

@@ -12,8 +12,11 @@ use wire::{
 };
 
 use crate::client::{Answer, Client, NoAnswer};
-use crate::limits::{FIRST_PAUSE, LONGEST_ABSENCE, LONGEST_PAUSE, LONGEST_WAIT, REPLY_MARGIN};
+use crate::limits::{
+    FIRST_PAUSE, LONGEST_ABSENCE, LONGEST_PAUSE, LONGEST_WAIT, REPLY_MARGIN, WATCH_INTERVAL,
+};
 use crate::output::Delivered;
+use crate::presence::{Presence, now};
 
 /// A request that is under way. Dropping it leaves the command to the server.
 pub struct Ongoing<'a> {
@@ -23,6 +26,13 @@ pub struct Ongoing<'a> {
     state: State,
     began: Instant,
     is_sent_again: bool,
+    /// Whether the request may have come to something: it was sent, and not answered that there is no room.
+    may_run: bool,
+    /// Whether it was sent on a connection that was lost before an answer.
+    was_lost: bool,
+    presence: Presence,
+    /// When the connection is to be watched next.
+    watch_at: Instant,
     /// When the request's own time is over.
     deadline: Option<Instant>,
     /// When the server was heard last.
@@ -79,8 +89,8 @@ enum State {
     Sent,
     /// It is to be sent again at this time, on another connection if there is none.
     Pausing(Instant),
-    /// It is answered.
-    Answered(Answer),
+    /// It is answered, or will not be.
+    Ended(Result<Answer, NoAnswer>),
 }
 
 struct Cancellation {
@@ -120,6 +130,10 @@ impl<'a> Ongoing<'a> {
             state,
             began,
             is_sent_again: false,
+            may_run: false,
+            was_lost: false,
+            presence: Presence::sent_first(now()),
+            watch_at: began,
             deadline,
             heard: began,
             lost: None,
@@ -152,7 +166,7 @@ impl<'a> Ongoing<'a> {
                     sleep_until(*until).await;
                     self.resume().await?;
                 }
-                State::Answered(answer) => return Ok(Progress::Answered(answer.clone())),
+                State::Ended(end) => return end.clone().map(Progress::Answered),
             }
         }
     }
@@ -169,6 +183,17 @@ impl<'a> Ongoing<'a> {
     }
 
     fn send(&mut self) {
+        if self.is_perhaps_forgotten() {
+            self.state = State::Ended(Err(NoAnswer::Lost));
+            return;
+        }
+        if self.may_run {
+            self.presence.sent_again(now());
+        } else {
+            self.presence = Presence::sent_first(now());
+        }
+        self.watch_at = after(WATCH_INTERVAL);
+        self.may_run = true;
         if let Some(deadline) = self.deadline.filter(|_| self.is_sent_again) {
             let left = deadline.saturating_duration_since(Instant::now());
             // Of a request whose time is over the server may still have the answer.
@@ -184,15 +209,20 @@ impl<'a> Ongoing<'a> {
 
     async fn receive(&mut self) -> Result<(), NoAnswer> {
         self.send_cancellation();
+        if self.watch_at <= Instant::now() {
+            self.presence.watch(now());
+            self.watch_at = after(WATCH_INTERVAL);
+        }
         let until = self.patience_ends();
         let Some(connection) = self.client.connection() else {
             self.lose();
             return Ok(());
         };
-        match timeout_at(until, connection.receive()).await {
+        match timeout_at(until.min(self.watch_at), connection.receive()).await {
             Ok(Ok(received)) => self.take(received),
             Ok(Err(_)) if self.is_repeatable() => self.lose(),
             Ok(Err(_)) => return Err(NoAnswer::Lost),
+            Err(_) if Instant::now() < until => {}
             Err(_) => return Err(NoAnswer::Late(until.saturating_duration_since(self.began))),
         }
         Ok(())
@@ -200,6 +230,9 @@ impl<'a> Ongoing<'a> {
 
     /// Sends the request again, on a new connection where the old one is gone.
     async fn resume(&mut self) -> Result<(), NoAnswer> {
+        if self.is_perhaps_forgotten() {
+            return Err(NoAnswer::Lost);
+        }
         if self.client.connection().is_none() {
             let until = self.absence_ends();
             match timeout_at(until, self.client.reconnect()).await {
@@ -260,6 +293,8 @@ impl<'a> Ongoing<'a> {
         }
         if let Some(pause) = self.busy_for(&reply.verdict) {
             self.told_next.push_back(Progress::Busy(pause));
+            // What was sent before on a connection that was lost may be under way all the same.
+            self.may_run = self.was_lost;
             self.state = State::Pausing(after(pause));
             return;
         }
@@ -276,7 +311,7 @@ impl<'a> Ongoing<'a> {
             // More than one reply may be under way.
             self.client.disconnect();
         }
-        self.state = State::Answered(answer);
+        self.state = State::Ended(Ok(answer));
     }
 
     fn learn_name(&mut self, job: &str) {
@@ -365,6 +400,13 @@ impl<'a> Ongoing<'a> {
         !matches!(&self.request.action, Action::Os { .. }) || self.request.id.is_some()
     }
 
+    /// Whether the server would execute the request again, for all that is known.
+    fn is_perhaps_forgotten(&self) -> bool {
+        self.may_run
+            && matches!(self.request.action, Action::Os { .. })
+            && !self.presence.may_send_again(now())
+    }
+
     /// How long to wait with a request that the server has no room for, if it is to be sent again.
     fn busy_for(&self, verdict: &Verdict<'_>) -> Option<Duration> {
         let Verdict::Failed(Failure { code: ErrorCode::Busy, retry_after, .. }) = verdict else {
@@ -377,6 +419,7 @@ impl<'a> Ongoing<'a> {
 
     fn lose(&mut self) {
         self.client.disconnect();
+        self.was_lost |= self.may_run;
         self.lost.get_or_insert_with(Instant::now);
         if let Some(cancellation) = &mut self.cancellation {
             cancellation.step = Step::Wanted;
@@ -414,7 +457,7 @@ impl<'a> Ongoing<'a> {
 
 impl Drop for Ongoing<'_> {
     fn drop(&mut self) {
-        if !matches!(self.state, State::Answered(_)) {
+        if !matches!(self.state, State::Ended(Ok(_))) {
             // A late reply would answer the next request.
             self.client.disconnect();
         }
@@ -450,4 +493,76 @@ fn random_id() -> Option<RequestId> {
 fn random() -> Option<[u8; 16]> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).ok().map(|()| bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+    use transport::{Access, Frame, Listeners, Security};
+    use wire::{Action, Delivery, Request};
+
+    use super::Progress;
+    use crate::client::{Client, NoAnswer};
+    use crate::limits::RESEND_WITHIN;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    async fn bind(endpoint: &str) -> Listeners {
+        let all = || vec![(endpoint.to_owned(), Access::Plain)];
+        let bound = async {
+            loop {
+                match Listeners::bind(all(), Arc::new(|_| true)).await {
+                    Ok(listeners) => return listeners,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        timeout(PATIENCE, bound).await.expect("the address is given again")
+    }
+
+    async fn receives(listeners: &Listeners) -> Frame {
+        let mut frames = Vec::new();
+        timeout(PATIENCE, listeners.receive(&mut frames)).await.expect("in time").expect("open");
+        frames.remove(0)
+    }
+
+    #[test]
+    fn a_command_is_not_sent_again_when_the_server_was_not_there_for_an_hour() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let listeners = bind("tcp://127.0.0.1:0").await;
+            let endpoint = listeners.endpoints().next().expect("a listener").0.to_owned();
+            let connected = Client::connect_with(&endpoint, &Security::Plain, PATIENCE).await;
+            let mut client = connected.expect("connected");
+            let action = Action::Os {
+                command_name: "x".into(),
+                parameters: vec![],
+                stdin: None,
+                delivery: Delivery::Whole,
+            };
+            let day = Some(Duration::from_hours(24));
+            let mut ongoing = client.start(Request { id: None, timeout: day, action }, vec![]);
+            assert!(timeout(Duration::from_millis(50), ongoing.next()).await.is_err(), "nobody answers");
+            receives(&listeners).await;
+            listeners.close().await;
+            assert!(matches!(timeout(PATIENCE, ongoing.next()).await, Ok(Ok(Progress::Lost))));
+            // Within the time it is sent again, and that changes nothing of the time.
+            ongoing.presence.age(RESEND_WITHIN / 2);
+            let listeners = bind(&endpoint).await;
+            assert!(matches!(timeout(PATIENCE, ongoing.next()).await, Ok(Ok(Progress::Found))));
+            assert!(timeout(Duration::from_millis(50), ongoing.next()).await.is_err(), "nobody answers");
+            receives(&listeners).await;
+            listeners.close().await;
+            assert!(matches!(timeout(PATIENCE, ongoing.next()).await, Ok(Ok(Progress::Lost))));
+            ongoing.presence.age(RESEND_WITHIN / 2 + Duration::from_secs(1));
+            let listeners = bind(&endpoint).await;
+            assert!(matches!(timeout(PATIENCE, ongoing.next()).await, Ok(Err(NoAnswer::Lost))));
+            let mut frames = Vec::new();
+            let more = timeout(Duration::from_millis(50), listeners.receive(&mut frames)).await;
+            assert!(more.is_err() && frames.is_empty(), "nothing is sent");
+        });
+    }
 }
