@@ -39,6 +39,8 @@ pub struct Ongoing<'a> {
     heard: Instant,
     /// Since when no server has said anything on a connection.
     lost: Option<Instant>,
+    /// The last answer, where it was that there is no room.
+    busy: Option<Answer>,
     /// How long the next pause is.
     pause: Duration,
     job: Option<String>,
@@ -137,6 +139,7 @@ impl<'a> Ongoing<'a> {
             deadline,
             heard: began,
             lost: None,
+            busy: None,
             pause: FIRST_PAUSE,
             job,
             cancellation: None,
@@ -172,10 +175,19 @@ impl<'a> Ongoing<'a> {
     }
 
     /// Wants the command ended: the server is told as soon as it can be. The answer still comes, within
-    /// [`REPLY_MARGIN`] if the server is there.
+    /// [`REPLY_MARGIN`] if the server is there. Where nothing is under way nothing is sent any more: the answer is then
+    /// that the server had no room, if it said so.
     pub fn cancel(&mut self) {
+        if self.cancellation.is_some() || matches!(self.state, State::Ended(_)) {
+            return;
+        }
+        // Whose result is asked for is another request's job.
+        if !self.may_run && !matches!(self.request.action, Action::Result { .. }) {
+            self.state = State::Ended(self.busy.take().ok_or(NoAnswer::NotSent));
+            return;
+        }
         let wanted = Instant::now();
-        self.cancellation.get_or_insert(Cancellation { id: None, step: Step::Wanted, wanted });
+        self.cancellation = Some(Cancellation { id: None, step: Step::Wanted, wanted });
         // At once, for whoever cancels may not come to ask what happens next.
         if matches!(self.state, State::Sent) {
             self.send_cancellation();
@@ -295,6 +307,7 @@ impl<'a> Ongoing<'a> {
             self.told_next.push_back(Progress::Busy(pause));
             // What was sent before on a connection that was lost may be under way all the same.
             self.may_run = self.was_lost;
+            self.busy = Some(answer);
             self.state = State::Pausing(after(pause));
             return;
         }

@@ -86,6 +86,12 @@ impl Played {
     }
 }
 
+fn busy(wait: Duration) -> Verdict<'static> {
+    let mut failure = Failure::new(ErrorCode::Busy, "full");
+    failure.retry_after = Some(wait);
+    Verdict::Failed(failure)
+}
+
 fn finished(stdout: u64, stderr: u64) -> Verdict<'static> {
     let output = Output { streamed: Some(Streamed { stdout, stderr }), ..Output::default() };
     Verdict::Finished { output, end: client::End::Exit(0) }
@@ -228,11 +234,6 @@ fn a_command_without_an_id_gets_one_and_a_computation_none() {
 
 #[test]
 fn a_busy_server_is_asked_again_where_there_is_time() {
-    fn busy(wait: Duration) -> Verdict<'static> {
-        let mut failure = Failure::new(ErrorCode::Busy, "full");
-        failure.retry_after = Some(wait);
-        Verdict::Failed(failure)
-    }
     let minute = Some(Duration::from_mins(1));
     with_client(|played, mut client| async move {
         let asking = async {
@@ -295,6 +296,40 @@ fn a_cancellation_goes_to_the_job_and_the_answer_still_comes() {
             assert_eq!(told, format!("{start}not cancelled\n"));
             assert_eq!(answer.reply().expect("a reply").verdict, cancelled());
         }
+    });
+}
+
+#[test]
+fn a_command_that_is_cancelled_before_there_is_room_is_not_sent() {
+    with_client(|played, mut client| async move {
+        let minute = Some(Duration::from_mins(1));
+        let mut ongoing = client.start(request(minute, run(Delivery::Stream)), vec![]);
+        let serving = async {
+            let (frame, _) = played.next().await;
+            played.reply(&frame, "mine", busy(Duration::from_millis(100)));
+        };
+        let asking = async {
+            assert!(matches!(in_time(ongoing.next()).await, Ok(Progress::Busy(_))));
+            ongoing.cancel();
+            let (told, answer) = told(&mut ongoing).await;
+            assert_eq!(told, "");
+            assert_eq!(answer.reply().expect("a reply").verdict, busy(Duration::from_millis(100)));
+        };
+        tokio::join!(asking, serving);
+        drop(ongoing);
+        let mut ongoing = client.start(request(minute, run(Delivery::Stream)), vec![]);
+        ongoing.cancel();
+        assert!(matches!(in_time(ongoing.next()).await, Err(NoAnswer::NotSent)));
+        drop(ongoing);
+        // The server has got nothing of that.
+        let other = Request { id: RequestId::parse("other"), ..request(None, run(Delivery::Whole)) };
+        let serving = async {
+            let (frame, json) = played.next().await;
+            assert_eq!(json["id"], "other");
+            played.reply(&frame, "other", finished(0, 0));
+        };
+        let (answer, ()) = tokio::join!(in_time(client.request(&other, vec![])), serving);
+        assert!(answer.is_ok());
     });
 }
 
