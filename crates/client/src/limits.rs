@@ -10,6 +10,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long after a request's own time limit its reply may still come, and how long after a cancellation.
 pub const REPLY_MARGIN: Duration = Duration::from_secs(10);
 
+/// How long the reply to a request may still come when the server has said, asked to cancel it, that it has no such job.
+pub const NOT_FOUND_MARGIN: Duration = Duration::from_secs(2);
+
 /// The longest wait for a reply: the longest time limit that a request can ask for, and some time for its way.
 pub const LONGEST_WAIT: Duration = MAX_TIMEOUT.saturating_add(REPLY_MARGIN);
 

@@ -13,7 +13,7 @@ use wire::{
 
 use crate::client::{Answer, Client, NoAnswer};
 use crate::limits::{
-    FIRST_PAUSE, LONGEST_ABSENCE, LONGEST_PAUSE, LONGEST_WAIT, REPLY_MARGIN, WATCH_INTERVAL,
+    FIRST_PAUSE, LONGEST_ABSENCE, LONGEST_PAUSE, LONGEST_WAIT, NOT_FOUND_MARGIN, REPLY_MARGIN, WATCH_INTERVAL,
 };
 use crate::output::Delivered;
 use crate::presence::{Presence, now};
@@ -89,6 +89,8 @@ enum State {
     Ready,
     /// It was sent.
     Sent,
+    /// Only its cancellation was sent on the connection that there is.
+    Cancelling,
     /// It is to be sent again at this time, on another connection if there is none.
     Pausing(Instant),
     /// It is answered, or will not be.
@@ -102,14 +104,18 @@ struct Cancellation {
     wanted: Instant,
 }
 
-/// How far a cancellation has come, on the connection that there is now.
+/// How far a cancellation has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
+    /// It is to be sent on the connection that there is, or on the next one.
     Wanted,
-    /// The server was asked for the job's name.
-    Asked,
-    /// The server was told to cancel it.
     Sent,
+    /// The job has ended.
+    Ended,
+    /// Since when it is known that the server has no job of this request.
+    NotFound(Instant),
+    /// The server does not do it.
+    Refused,
 }
 
 impl<'a> Ongoing<'a> {
@@ -164,7 +170,7 @@ impl<'a> Ongoing<'a> {
             }
             match &self.state {
                 State::Ready => self.send(),
-                State::Sent => self.receive().await?,
+                State::Sent | State::Cancelling => self.receive().await?,
                 State::Pausing(until) => {
                     sleep_until(*until).await;
                     self.resume().await?;
@@ -189,12 +195,23 @@ impl<'a> Ongoing<'a> {
         let wanted = Instant::now();
         self.cancellation = Some(Cancellation { id: None, step: Step::Wanted, wanted });
         // At once, for whoever cancels may not come to ask what happens next.
-        if matches!(self.state, State::Sent) {
-            self.send_cancellation();
+        match self.state {
+            State::Sent => self.send_cancellation(),
+            State::Ready | State::Pausing(_) if self.is_order() && self.client.connection().is_some() => {
+                self.send();
+            }
+            State::Pausing(_) => self.state = State::Pausing(wanted),
+            State::Ready | State::Cancelling | State::Ended(_) => {}
         }
     }
 
     fn send(&mut self) {
+        if self.is_order() && self.cancellation.as_ref().is_some_and(|it| it.step != Step::Ended) {
+            // The request itself could start what is to be ended.
+            self.state = State::Cancelling;
+            self.send_cancellation();
+            return;
+        }
         if self.is_perhaps_forgotten() {
             self.state = State::Ended(Err(NoAnswer::Lost));
             return;
@@ -221,16 +238,20 @@ impl<'a> Ongoing<'a> {
 
     async fn receive(&mut self) -> Result<(), NoAnswer> {
         self.send_cancellation();
-        if self.watch_at <= Instant::now() {
-            self.presence.watch(now());
-            self.watch_at = after(WATCH_INTERVAL);
-        }
         let until = self.patience_ends();
+        let mut wake_at = until;
+        if matches!(self.state, State::Sent) {
+            if self.watch_at <= Instant::now() {
+                self.presence.watch(now());
+                self.watch_at = after(WATCH_INTERVAL);
+            }
+            wake_at = until.min(self.watch_at);
+        }
         let Some(connection) = self.client.connection() else {
             self.lose();
             return Ok(());
         };
-        match timeout_at(until.min(self.watch_at), connection.receive()).await {
+        match timeout_at(wake_at, connection.receive()).await {
             Ok(Ok(received)) => self.take(received),
             Ok(Err(_)) if self.is_repeatable() => self.lose(),
             Ok(Err(_)) => return Err(NoAnswer::Lost),
@@ -242,7 +263,8 @@ impl<'a> Ongoing<'a> {
 
     /// Sends the request again, on a new connection where the old one is gone.
     async fn resume(&mut self) -> Result<(), NoAnswer> {
-        if self.is_perhaps_forgotten() {
+        // To cancel it does no harm at any time.
+        if self.is_perhaps_forgotten() && self.cancellation.is_none() {
             return Err(NoAnswer::Lost);
         }
         if self.client.connection().is_none() {
@@ -286,22 +308,18 @@ impl<'a> Ongoing<'a> {
             return;
         };
         if let Some(id) = &reply.id {
-            if self.cancellation.as_ref().and_then(|it| it.id.as_ref()).is_some_and(|own| own.as_str() == id)
-            {
-                if matches!(reply.verdict, Verdict::Failed(_)) {
-                    self.told_next.push_back(Progress::NotCancelled(answer));
-                }
+            let cancels = self.cancellation.as_ref().and_then(|it| it.id.as_ref());
+            if cancels.is_some_and(|own| own.as_str() == id) {
+                let code = match reply.verdict {
+                    Verdict::Failed(failure) => Some(failure.code),
+                    _ => None,
+                };
+                self.take_cancelled(code, answer);
                 return;
             }
             if self.id().is_some_and(|own| own.as_str() != id) {
                 return;
             }
-        }
-        if self.asked_for_name() && matches!(reply.verdict, Verdict::Running { .. }) {
-            if let Some(job) = &reply.job {
-                self.learn_name(job);
-            }
-            return;
         }
         if let Some(pause) = self.busy_for(&reply.verdict) {
             self.told_next.push_back(Progress::Busy(pause));
@@ -311,12 +329,39 @@ impl<'a> Ongoing<'a> {
             self.state = State::Pausing(after(pause));
             return;
         }
+        if self.was_lost && self.is_order() && is_busy(&reply.verdict) {
+            // That says nothing of the request that was sent before the loss.
+            self.state = match self.cancellation {
+                Some(Cancellation { step: Step::Sent, .. }) => State::Cancelling,
+                _ => State::Ended(Err(NoAnswer::Lost)),
+            };
+            return;
+        }
         if self.wants_stream()
             && let Some(output) = reply.verdict.output()
         {
             self.tell_rest(output);
         }
         self.finish(answer);
+    }
+
+    /// Takes what the server answers to a cancellation.
+    fn take_cancelled(&mut self, code: Option<ErrorCode>, answer: Answer) {
+        let (is_order, is_alone) = (self.is_order(), matches!(self.state, State::Cancelling));
+        let Some(Cancellation { step, .. }) = &mut self.cancellation else { return };
+        *step = match code {
+            None => Step::Ended,
+            // Its reply is on its way, or it never arrived.
+            Some(ErrorCode::NotFound) if is_order => Step::NotFound(Instant::now()),
+            Some(_) => {
+                self.told_next.push_back(Progress::NotCancelled(answer));
+                Step::Refused
+            }
+        };
+        if is_alone {
+            // That the job has ended means that the request starts none.
+            self.state = if *step == Step::Ended { State::Ready } else { State::Ended(Err(NoAnswer::Lost)) };
+        }
     }
 
     fn finish(&mut self, answer: Answer) {
@@ -367,38 +412,23 @@ impl<'a> Ongoing<'a> {
     }
 
     fn send_cancellation(&mut self) {
-        let Some(Cancellation { id, step, .. }) = &mut self.cancellation else { return };
+        let Some(Cancellation { id, step: step @ Step::Wanted, .. }) = &mut self.cancellation else { return };
         let Some(connection) = self.client.connection() else { return };
-        let body = match (&self.job, *step) {
-            (Some(job), Step::Wanted | Step::Asked) => {
-                *step = Step::Sent;
-                *id = random_id();
-                Request { id: id.clone(), timeout: None, action: Action::Cancel(Target::Job(job.into())) }
-                    .encode()
-            }
-            (None, Step::Wanted) => {
-                // With the same id the server says which job that is.
-                let mut named = self.request.clone();
-                let Action::Os { delivery, .. } = &mut named.action else { return };
-                if *delivery == Delivery::Detached {
-                    return;
-                }
-                *delivery = Delivery::Detached;
-                *step = Step::Asked;
-                named.encode()
-            }
-            (None, Step::Asked) | (_, Step::Sent) => return,
+        let target = match (&self.job, &self.request) {
+            (Some(job), _) => Target::Job(job.into()),
+            (None, Request { id: Some(id), action: Action::Os { .. }, .. }) => Target::Request(id.clone()),
+            (None, _) => return,
         };
+        *step = Step::Sent;
+        // One of its own, which tells its answer from the request's.
+        *id = random_id().or_else(|| RequestId::parse("cancellation"));
+        let body = Request { id: id.clone(), timeout: None, action: Action::Cancel(target) }.encode();
         // What is lost here is noticed by whoever receives.
         let _ = connection.submit(body, Vec::new());
     }
 
-    fn asked_for_name(&self) -> bool {
-        self.cancellation.as_ref().is_some_and(|it| it.step != Step::Wanted) && !self.is_detached()
-    }
-
-    fn is_detached(&self) -> bool {
-        matches!(&self.request.action, Action::Os { delivery: Delivery::Detached, .. })
+    fn is_order(&self) -> bool {
+        matches!(&self.request.action, Action::Os { .. })
     }
 
     fn wants_stream(&self) -> bool {
@@ -410,14 +440,12 @@ impl<'a> Ongoing<'a> {
 
     /// Whether it does no harm to send the request again.
     fn is_repeatable(&self) -> bool {
-        !matches!(&self.request.action, Action::Os { .. }) || self.request.id.is_some()
+        !self.is_order() || self.request.id.is_some()
     }
 
     /// Whether the server would execute the request again, for all that is known.
     fn is_perhaps_forgotten(&self) -> bool {
-        self.may_run
-            && matches!(self.request.action, Action::Os { .. })
-            && !self.presence.may_send_again(now())
+        self.may_run && self.is_order() && !self.presence.may_send_again(now())
     }
 
     /// How long to wait with a request that the server has no room for, if it is to be sent again.
@@ -426,15 +454,24 @@ impl<'a> Ongoing<'a> {
             return None;
         };
         let pause = jittered(retry_after.unwrap_or(FIRST_PAUSE).clamp(FIRST_PAUSE, LONGEST_WAIT));
-        let is_in_time = after(pause) < self.deadline?;
-        (is_in_time && self.cancellation.is_none()).then_some(pause)
+        let is_unknown = self.was_lost && self.is_order();
+        let until = match (&self.cancellation, self.deadline) {
+            // It starts nothing any more, and its end is to be learned.
+            (Some(Cancellation { step: Step::Ended, .. }), _) if is_unknown => self.patience_ends(),
+            (None, Some(deadline)) => deadline,
+            (None, None) if is_unknown => self.request_ends(),
+            (Some(_), _) | (None, None) => return None,
+        };
+        (after(pause) < until).then_some(pause)
     }
 
     fn lose(&mut self) {
         self.client.disconnect();
         self.was_lost |= self.may_run;
         self.lost.get_or_insert_with(Instant::now);
-        if let Some(cancellation) = &mut self.cancellation {
+        if let Some(cancellation) = &mut self.cancellation
+            && cancellation.step != Step::Ended
+        {
             cancellation.step = Step::Wanted;
         }
         self.told_next.push_back(Progress::Lost);
@@ -455,6 +492,9 @@ impl<'a> Ongoing<'a> {
     fn patience_ends(&self) -> Instant {
         let longest = self.request_ends();
         match &self.cancellation {
+            Some(Cancellation { step: Step::NotFound(since), .. }) => {
+                longest.min(since.checked_add(NOT_FOUND_MARGIN).unwrap_or(*since))
+            }
             Some(cancellation) => longest.min(with_margin(cancellation.wanted.max(self.heard))),
             None => longest,
         }
@@ -475,6 +515,10 @@ impl Drop for Ongoing<'_> {
             self.client.disconnect();
         }
     }
+}
+
+fn is_busy(verdict: &Verdict<'_>) -> bool {
+    matches!(verdict, Verdict::Failed(Failure { code: ErrorCode::Busy, .. }))
 }
 
 fn with_margin(instant: Instant) -> Instant {
