@@ -138,6 +138,36 @@ fn ctrl_c_reaches_a_command_whose_name_was_not_told() {
 }
 
 #[test]
+fn ctrl_c_reaches_the_command_of_someone_who_asks_too_often() {
+    let daemon = Daemon::configured(&format!("[limits]\nrequests_per_second = 1\n{}", policy(&mark(514))));
+    let client = Client::start(&mut bidden(&daemon, &["run", "--json", "waits"]));
+    daemon.wait_for_start_of_command();
+    // Another takes the turn that there might be by now.
+    bidden(&daemon, &["jobs"]).output().expect("bidden starts");
+    client.signal(Signal::INT);
+    check(&client.end(), 130, "\"code\":\"cancelled\"", "");
+    assert_eq!(end_of_job(&daemon.stop()), "cancelled");
+}
+
+#[test]
+fn ctrl_c_while_there_is_no_room_starts_nothing() {
+    let daemon = Daemon::configured(&format!("[limits]\ncommands_by_user = 1\n{}", policy(&mark(515))));
+    let mut first = Client::start(&mut bidden(&daemon, &["run", "waits"]));
+    first.prints("begun\n");
+    let second = Client::start(&mut bidden(&daemon, &["run", "--timeout", "50", "slowly"]));
+    let began = Instant::now();
+    while !records(&daemon.log()).iter().any(|record| record["reply"]["code"] == "busy") {
+        assert!(began.elapsed() < PATIENCE, "it is not refused");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    second.signal(Signal::INT);
+    check(&second.end(), 130, "", "too many commands under way");
+    first.signal(Signal::INT);
+    check(&first.end(), 130, "", "bidden: ");
+    assert_eq!(count(&daemon.stop(), "started"), 1);
+}
+
+#[test]
 fn a_second_ctrl_c_leaves_at_once() {
     let daemon = Daemon::configured(&policy(&mark(504)));
     let mut client = Client::start(&mut bidden(&daemon, &["run", "waits"]));

@@ -87,6 +87,9 @@ pub(crate) async fn follow(
                 }
                 break;
             }
+            Step::Progress(Err(NoAnswer::NotSent)) if let Some(exit) = stopped => {
+                return Ok(Followed::Left(exit));
+            }
             Step::Progress(progress) => tell(&progress?)?,
         }
     }

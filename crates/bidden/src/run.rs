@@ -37,11 +37,12 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<Exit> {
                 (false, Delivery::Detached) => name(&answer)?,
                 (false, _) => end(&answer)?,
             };
-            let is_cancelled = matches!(
+            // After `busy` it was the waiting that ended.
+            let is_stopped = matches!(
                 answer.reply()?.verdict,
-                Verdict::Failed(failure) if failure.code == ErrorCode::Cancelled
+                Verdict::Failed(failure) if matches!(failure.code, ErrorCode::Cancelled | ErrorCode::Busy)
             );
-            Ok(stopped.filter(|_| is_cancelled).unwrap_or(exit))
+            Ok(stopped.filter(|_| is_stopped).unwrap_or(exit))
         }
     }
 }

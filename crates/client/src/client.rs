@@ -40,6 +40,9 @@ pub enum NoAnswer {
     /// The reply did not come in time. Whether the request was executed is unknown.
     #[error("no reply came within {} s; whether the request was executed is unknown", .0.as_secs_f32())]
     Late(Duration),
+    /// It was cancelled before it was sent.
+    #[error("the request was cancelled before it was sent; nothing was executed")]
+    NotSent,
 }
 
 impl Client {

@@ -29,7 +29,8 @@
 //! ```
 //!
 //! A connection that is lost is made anew, and the request is sent again on it, until its time is over. A command is not
-//! executed twice by that: its request has an id, and a server executes what has the same id once.
+//! executed twice by that: its request has an id, and a server executes what has the same id once. Where the server may have
+//! forgotten the id, after [`limits::RESEND_WITHIN`], it is not sent again.
 #![forbid(unsafe_code)]
 
 pub mod limits;
@@ -37,6 +38,7 @@ pub mod limits;
 mod client;
 mod ongoing;
 mod output;
+mod presence;
 
 pub use crate::client::{Answer, Client, NoAnswer};
 pub use limits::{CONNECT_TIMEOUT, LONGEST_WAIT};

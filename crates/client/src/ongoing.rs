@@ -12,8 +12,11 @@ use wire::{
 };
 
 use crate::client::{Answer, Client, NoAnswer};
-use crate::limits::{FIRST_PAUSE, LONGEST_ABSENCE, LONGEST_PAUSE, LONGEST_WAIT, REPLY_MARGIN};
+use crate::limits::{
+    FIRST_PAUSE, LONGEST_ABSENCE, LONGEST_PAUSE, LONGEST_WAIT, NOT_FOUND_MARGIN, REPLY_MARGIN, WATCH_INTERVAL,
+};
 use crate::output::Delivered;
+use crate::presence::{Presence, now};
 
 /// A request that is under way. Dropping it leaves the command to the server.
 pub struct Ongoing<'a> {
@@ -23,12 +26,21 @@ pub struct Ongoing<'a> {
     state: State,
     began: Instant,
     is_sent_again: bool,
+    /// Whether the request may have come to something: it was sent, and not answered that there is no room.
+    may_run: bool,
+    /// Whether it was sent on a connection that was lost before an answer.
+    was_lost: bool,
+    presence: Presence,
+    /// When the connection is to be watched next.
+    watch_at: Instant,
     /// When the request's own time is over.
     deadline: Option<Instant>,
     /// When the server was heard last.
     heard: Instant,
     /// Since when no server has said anything on a connection.
     lost: Option<Instant>,
+    /// The last answer, where it was that there is no room.
+    busy: Option<Answer>,
     /// How long the next pause is.
     pause: Duration,
     job: Option<String>,
@@ -77,10 +89,12 @@ enum State {
     Ready,
     /// It was sent.
     Sent,
+    /// Only its cancellation was sent on the connection that there is.
+    Cancelling,
     /// It is to be sent again at this time, on another connection if there is none.
     Pausing(Instant),
-    /// It is answered.
-    Answered(Answer),
+    /// It is answered, or will not be.
+    Ended(Result<Answer, NoAnswer>),
 }
 
 struct Cancellation {
@@ -90,14 +104,18 @@ struct Cancellation {
     wanted: Instant,
 }
 
-/// How far a cancellation has come, on the connection that there is now.
+/// How far a cancellation has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
+    /// It is to be sent on the connection that there is, or on the next one.
     Wanted,
-    /// The server was asked for the job's name.
-    Asked,
-    /// The server was told to cancel it.
     Sent,
+    /// The job has ended.
+    Ended,
+    /// Since when it is known that the server has no job of this request.
+    NotFound(Instant),
+    /// The server does not do it.
+    Refused,
 }
 
 impl<'a> Ongoing<'a> {
@@ -120,9 +138,14 @@ impl<'a> Ongoing<'a> {
             state,
             began,
             is_sent_again: false,
+            may_run: false,
+            was_lost: false,
+            presence: Presence::sent_first(now()),
+            watch_at: began,
             deadline,
             heard: began,
             lost: None,
+            busy: None,
             pause: FIRST_PAUSE,
             job,
             cancellation: None,
@@ -147,28 +170,59 @@ impl<'a> Ongoing<'a> {
             }
             match &self.state {
                 State::Ready => self.send(),
-                State::Sent => self.receive().await?,
+                State::Sent | State::Cancelling => self.receive().await?,
                 State::Pausing(until) => {
                     sleep_until(*until).await;
                     self.resume().await?;
                 }
-                State::Answered(answer) => return Ok(Progress::Answered(answer.clone())),
+                State::Ended(end) => return end.clone().map(Progress::Answered),
             }
         }
     }
 
     /// Wants the command ended: the server is told as soon as it can be. The answer still comes, within
-    /// [`REPLY_MARGIN`] if the server is there.
+    /// [`REPLY_MARGIN`] if the server is there. Where nothing is under way nothing is sent any more: the answer is then
+    /// that the server had no room, if it said so.
     pub fn cancel(&mut self) {
+        if self.cancellation.is_some() || matches!(self.state, State::Ended(_)) {
+            return;
+        }
+        // Whose result is asked for is another request's job.
+        if !self.may_run && !matches!(self.request.action, Action::Result { .. }) {
+            self.state = State::Ended(self.busy.take().ok_or(NoAnswer::NotSent));
+            return;
+        }
         let wanted = Instant::now();
-        self.cancellation.get_or_insert(Cancellation { id: None, step: Step::Wanted, wanted });
+        self.cancellation = Some(Cancellation { id: None, step: Step::Wanted, wanted });
         // At once, for whoever cancels may not come to ask what happens next.
-        if matches!(self.state, State::Sent) {
-            self.send_cancellation();
+        match self.state {
+            State::Sent => self.send_cancellation(),
+            State::Ready | State::Pausing(_) if self.is_order() && self.client.connection().is_some() => {
+                self.send();
+            }
+            State::Pausing(_) => self.state = State::Pausing(wanted),
+            State::Ready | State::Cancelling | State::Ended(_) => {}
         }
     }
 
     fn send(&mut self) {
+        if self.is_order() && self.cancellation.as_ref().is_some_and(|it| it.step != Step::Ended) {
+            // The request itself could start what is to be ended.
+            self.state = State::Cancelling;
+            self.send_cancellation();
+            return;
+        }
+        if self.is_perhaps_forgotten() {
+            self.state = State::Ended(Err(NoAnswer::Lost));
+            return;
+        }
+        if self.may_run {
+            self.presence.sent_again(now());
+        } else {
+            self.presence = Presence::sent_first(now());
+        }
+        self.watch_at = after(WATCH_INTERVAL);
+        self.may_run = true;
         if let Some(deadline) = self.deadline.filter(|_| self.is_sent_again) {
             let left = deadline.saturating_duration_since(Instant::now());
             // Of a request whose time is over the server may still have the answer.
@@ -185,14 +239,23 @@ impl<'a> Ongoing<'a> {
     async fn receive(&mut self) -> Result<(), NoAnswer> {
         self.send_cancellation();
         let until = self.patience_ends();
+        let mut wake_at = until;
+        if matches!(self.state, State::Sent) {
+            if self.watch_at <= Instant::now() {
+                self.presence.watch(now());
+                self.watch_at = after(WATCH_INTERVAL);
+            }
+            wake_at = until.min(self.watch_at);
+        }
         let Some(connection) = self.client.connection() else {
             self.lose();
             return Ok(());
         };
-        match timeout_at(until, connection.receive()).await {
+        match timeout_at(wake_at, connection.receive()).await {
             Ok(Ok(received)) => self.take(received),
             Ok(Err(_)) if self.is_repeatable() => self.lose(),
             Ok(Err(_)) => return Err(NoAnswer::Lost),
+            Err(_) if Instant::now() < until => {}
             Err(_) => return Err(NoAnswer::Late(until.saturating_duration_since(self.began))),
         }
         Ok(())
@@ -200,6 +263,10 @@ impl<'a> Ongoing<'a> {
 
     /// Sends the request again, on a new connection where the old one is gone.
     async fn resume(&mut self) -> Result<(), NoAnswer> {
+        // To cancel it does no harm at any time.
+        if self.is_perhaps_forgotten() && self.cancellation.is_none() {
+            return Err(NoAnswer::Lost);
+        }
         if self.client.connection().is_none() {
             let until = self.absence_ends();
             match timeout_at(until, self.client.reconnect()).await {
@@ -241,26 +308,33 @@ impl<'a> Ongoing<'a> {
             return;
         };
         if let Some(id) = &reply.id {
-            if self.cancellation.as_ref().and_then(|it| it.id.as_ref()).is_some_and(|own| own.as_str() == id)
-            {
-                if matches!(reply.verdict, Verdict::Failed(_)) {
-                    self.told_next.push_back(Progress::NotCancelled(answer));
-                }
+            let cancels = self.cancellation.as_ref().and_then(|it| it.id.as_ref());
+            if cancels.is_some_and(|own| own.as_str() == id) {
+                let code = match reply.verdict {
+                    Verdict::Failed(failure) => Some(failure.code),
+                    _ => None,
+                };
+                self.take_cancelled(code, answer);
                 return;
             }
             if self.id().is_some_and(|own| own.as_str() != id) {
                 return;
             }
         }
-        if self.asked_for_name() && matches!(reply.verdict, Verdict::Running { .. }) {
-            if let Some(job) = &reply.job {
-                self.learn_name(job);
-            }
-            return;
-        }
         if let Some(pause) = self.busy_for(&reply.verdict) {
             self.told_next.push_back(Progress::Busy(pause));
+            // What was sent before on a connection that was lost may be under way all the same.
+            self.may_run = self.was_lost;
+            self.busy = Some(answer);
             self.state = State::Pausing(after(pause));
+            return;
+        }
+        if self.was_lost && self.is_order() && is_busy(&reply.verdict) {
+            // That says nothing of the request that was sent before the loss.
+            self.state = match self.cancellation {
+                Some(Cancellation { step: Step::Sent, .. }) => State::Cancelling,
+                _ => State::Ended(Err(NoAnswer::Lost)),
+            };
             return;
         }
         if self.wants_stream()
@@ -271,12 +345,31 @@ impl<'a> Ongoing<'a> {
         self.finish(answer);
     }
 
+    /// Takes what the server answers to a cancellation.
+    fn take_cancelled(&mut self, code: Option<ErrorCode>, answer: Answer) {
+        let (is_order, is_alone) = (self.is_order(), matches!(self.state, State::Cancelling));
+        let Some(Cancellation { step, .. }) = &mut self.cancellation else { return };
+        *step = match code {
+            None => Step::Ended,
+            // Its reply is on its way, or it never arrived.
+            Some(ErrorCode::NotFound) if is_order => Step::NotFound(Instant::now()),
+            Some(_) => {
+                self.told_next.push_back(Progress::NotCancelled(answer));
+                Step::Refused
+            }
+        };
+        if is_alone {
+            // That the job has ended means that the request starts none.
+            self.state = if *step == Step::Ended { State::Ready } else { State::Ended(Err(NoAnswer::Lost)) };
+        }
+    }
+
     fn finish(&mut self, answer: Answer) {
         if self.cancellation.is_some() {
             // More than one reply may be under way.
             self.client.disconnect();
         }
-        self.state = State::Answered(answer);
+        self.state = State::Ended(Ok(answer));
     }
 
     fn learn_name(&mut self, job: &str) {
@@ -319,38 +412,23 @@ impl<'a> Ongoing<'a> {
     }
 
     fn send_cancellation(&mut self) {
-        let Some(Cancellation { id, step, .. }) = &mut self.cancellation else { return };
+        let Some(Cancellation { id, step: step @ Step::Wanted, .. }) = &mut self.cancellation else { return };
         let Some(connection) = self.client.connection() else { return };
-        let body = match (&self.job, *step) {
-            (Some(job), Step::Wanted | Step::Asked) => {
-                *step = Step::Sent;
-                *id = random_id();
-                Request { id: id.clone(), timeout: None, action: Action::Cancel(Target::Job(job.into())) }
-                    .encode()
-            }
-            (None, Step::Wanted) => {
-                // With the same id the server says which job that is.
-                let mut named = self.request.clone();
-                let Action::Os { delivery, .. } = &mut named.action else { return };
-                if *delivery == Delivery::Detached {
-                    return;
-                }
-                *delivery = Delivery::Detached;
-                *step = Step::Asked;
-                named.encode()
-            }
-            (None, Step::Asked) | (_, Step::Sent) => return,
+        let target = match (&self.job, &self.request) {
+            (Some(job), _) => Target::Job(job.into()),
+            (None, Request { id: Some(id), action: Action::Os { .. }, .. }) => Target::Request(id.clone()),
+            (None, _) => return,
         };
+        *step = Step::Sent;
+        // One of its own, which tells its answer from the request's.
+        *id = random_id().or_else(|| RequestId::parse("cancellation"));
+        let body = Request { id: id.clone(), timeout: None, action: Action::Cancel(target) }.encode();
         // What is lost here is noticed by whoever receives.
         let _ = connection.submit(body, Vec::new());
     }
 
-    fn asked_for_name(&self) -> bool {
-        self.cancellation.as_ref().is_some_and(|it| it.step != Step::Wanted) && !self.is_detached()
-    }
-
-    fn is_detached(&self) -> bool {
-        matches!(&self.request.action, Action::Os { delivery: Delivery::Detached, .. })
+    fn is_order(&self) -> bool {
+        matches!(&self.request.action, Action::Os { .. })
     }
 
     fn wants_stream(&self) -> bool {
@@ -362,7 +440,12 @@ impl<'a> Ongoing<'a> {
 
     /// Whether it does no harm to send the request again.
     fn is_repeatable(&self) -> bool {
-        !matches!(&self.request.action, Action::Os { .. }) || self.request.id.is_some()
+        !self.is_order() || self.request.id.is_some()
+    }
+
+    /// Whether the server would execute the request again, for all that is known.
+    fn is_perhaps_forgotten(&self) -> bool {
+        self.may_run && self.is_order() && !self.presence.may_send_again(now())
     }
 
     /// How long to wait with a request that the server has no room for, if it is to be sent again.
@@ -371,14 +454,24 @@ impl<'a> Ongoing<'a> {
             return None;
         };
         let pause = jittered(retry_after.unwrap_or(FIRST_PAUSE).clamp(FIRST_PAUSE, LONGEST_WAIT));
-        let is_in_time = after(pause) < self.deadline?;
-        (is_in_time && self.cancellation.is_none()).then_some(pause)
+        let is_unknown = self.was_lost && self.is_order();
+        let until = match (&self.cancellation, self.deadline) {
+            // It starts nothing any more, and its end is to be learned.
+            (Some(Cancellation { step: Step::Ended, .. }), _) if is_unknown => self.patience_ends(),
+            (None, Some(deadline)) => deadline,
+            (None, None) if is_unknown => self.request_ends(),
+            (Some(_), _) | (None, None) => return None,
+        };
+        (after(pause) < until).then_some(pause)
     }
 
     fn lose(&mut self) {
         self.client.disconnect();
+        self.was_lost |= self.may_run;
         self.lost.get_or_insert_with(Instant::now);
-        if let Some(cancellation) = &mut self.cancellation {
+        if let Some(cancellation) = &mut self.cancellation
+            && cancellation.step != Step::Ended
+        {
             cancellation.step = Step::Wanted;
         }
         self.told_next.push_back(Progress::Lost);
@@ -399,6 +492,9 @@ impl<'a> Ongoing<'a> {
     fn patience_ends(&self) -> Instant {
         let longest = self.request_ends();
         match &self.cancellation {
+            Some(Cancellation { step: Step::NotFound(since), .. }) => {
+                longest.min(since.checked_add(NOT_FOUND_MARGIN).unwrap_or(*since))
+            }
             Some(cancellation) => longest.min(with_margin(cancellation.wanted.max(self.heard))),
             None => longest,
         }
@@ -414,11 +510,15 @@ impl<'a> Ongoing<'a> {
 
 impl Drop for Ongoing<'_> {
     fn drop(&mut self) {
-        if !matches!(self.state, State::Answered(_)) {
+        if !matches!(self.state, State::Ended(Ok(_))) {
             // A late reply would answer the next request.
             self.client.disconnect();
         }
     }
+}
+
+fn is_busy(verdict: &Verdict<'_>) -> bool {
+    matches!(verdict, Verdict::Failed(Failure { code: ErrorCode::Busy, .. }))
 }
 
 fn with_margin(instant: Instant) -> Instant {
@@ -450,4 +550,76 @@ fn random_id() -> Option<RequestId> {
 fn random() -> Option<[u8; 16]> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).ok().map(|()| bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+    use transport::{Access, Frame, Listeners, Security};
+    use wire::{Action, Delivery, Request};
+
+    use super::Progress;
+    use crate::client::{Client, NoAnswer};
+    use crate::limits::RESEND_WITHIN;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    async fn bind(endpoint: &str) -> Listeners {
+        let all = || vec![(endpoint.to_owned(), Access::Plain)];
+        let bound = async {
+            loop {
+                match Listeners::bind(all(), Arc::new(|_| true)).await {
+                    Ok(listeners) => return listeners,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        timeout(PATIENCE, bound).await.expect("the address is given again")
+    }
+
+    async fn receives(listeners: &Listeners) -> Frame {
+        let mut frames = Vec::new();
+        timeout(PATIENCE, listeners.receive(&mut frames)).await.expect("in time").expect("open");
+        frames.remove(0)
+    }
+
+    #[test]
+    fn a_command_is_not_sent_again_when_the_server_was_not_there_for_an_hour() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let listeners = bind("tcp://127.0.0.1:0").await;
+            let endpoint = listeners.endpoints().next().expect("a listener").0.to_owned();
+            let connected = Client::connect_with(&endpoint, &Security::Plain, PATIENCE).await;
+            let mut client = connected.expect("connected");
+            let action = Action::Os {
+                command_name: "x".into(),
+                parameters: vec![],
+                stdin: None,
+                delivery: Delivery::Whole,
+            };
+            let day = Some(Duration::from_hours(24));
+            let mut ongoing = client.start(Request { id: None, timeout: day, action }, vec![]);
+            assert!(timeout(Duration::from_millis(50), ongoing.next()).await.is_err(), "nobody answers");
+            receives(&listeners).await;
+            listeners.close().await;
+            assert!(matches!(timeout(PATIENCE, ongoing.next()).await, Ok(Ok(Progress::Lost))));
+            // Within the time it is sent again, and that changes nothing of the time.
+            ongoing.presence.age(RESEND_WITHIN / 2);
+            let listeners = bind(&endpoint).await;
+            assert!(matches!(timeout(PATIENCE, ongoing.next()).await, Ok(Ok(Progress::Found))));
+            assert!(timeout(Duration::from_millis(50), ongoing.next()).await.is_err(), "nobody answers");
+            receives(&listeners).await;
+            listeners.close().await;
+            assert!(matches!(timeout(PATIENCE, ongoing.next()).await, Ok(Ok(Progress::Lost))));
+            ongoing.presence.age(RESEND_WITHIN / 2 + Duration::from_secs(1));
+            let listeners = bind(&endpoint).await;
+            assert!(matches!(timeout(PATIENCE, ongoing.next()).await, Ok(Err(NoAnswer::Lost))));
+            let mut frames = Vec::new();
+            let more = timeout(Duration::from_millis(50), listeners.receive(&mut frames)).await;
+            assert!(more.is_err() && frames.is_empty(), "nothing is sent");
+        });
+    }
 }

@@ -86,6 +86,12 @@ impl Played {
     }
 }
 
+fn busy(wait: Duration) -> Verdict<'static> {
+    let mut failure = Failure::new(ErrorCode::Busy, "full");
+    failure.retry_after = Some(wait);
+    Verdict::Failed(failure)
+}
+
 fn finished(stdout: u64, stderr: u64) -> Verdict<'static> {
     let output = Output { streamed: Some(Streamed { stdout, stderr }), ..Output::default() };
     Verdict::Finished { output, end: client::End::Exit(0) }
@@ -228,11 +234,6 @@ fn a_command_without_an_id_gets_one_and_a_computation_none() {
 
 #[test]
 fn a_busy_server_is_asked_again_where_there_is_time() {
-    fn busy(wait: Duration) -> Verdict<'static> {
-        let mut failure = Failure::new(ErrorCode::Busy, "full");
-        failure.retry_after = Some(wait);
-        Verdict::Failed(failure)
-    }
     let minute = Some(Duration::from_mins(1));
     with_client(|played, mut client| async move {
         let asking = async {
@@ -269,13 +270,11 @@ fn a_cancellation_goes_to_the_job_and_the_answer_still_comes() {
                 let (frame, _) = played.next().await;
                 if has_started {
                     played.start(&frame, "mine").await;
-                } else {
-                    let (again, json) = played.next().await;
-                    assert_eq!((json["id"].as_str(), json["detach"].as_bool()), (Some("mine"), Some(true)));
-                    played.reply(&again, "mine", Verdict::Running { output: None });
                 }
                 let (cancel, json) = played.next().await;
-                assert_eq!((&json["command_type"], &json["job"]), (&json!("cancel"), &json!("job-1")));
+                assert_eq!(json["command_type"], "cancel");
+                let (key, name) = if has_started { ("job", "job-1") } else { ("request_id", "mine") };
+                assert_eq!(json[key], name);
                 let id = json["id"].as_str().expect("an id");
                 played.reply(&cancel, id, Verdict::Failed(Failure::new(ErrorCode::Busy, "not now")));
                 played.reply(&frame, "mine", cancelled());
@@ -291,10 +290,196 @@ fn a_cancellation_goes_to_the_job_and_the_answer_still_comes() {
                 told(&mut ongoing).await
             };
             let ((told, answer), ()) = tokio::join!(asking, serving);
-            let start = if has_started { "" } else { "started job-1\n" };
-            assert_eq!(told, format!("{start}not cancelled\n"));
+            assert_eq!(told, "not cancelled\n");
             assert_eq!(answer.reply().expect("a reply").verdict, cancelled());
         }
+    });
+}
+
+fn ended() -> Verdict<'static> {
+    Verdict::Value { json: r#"{"job":"job-1","state":"ended"}"#.into(), type_name: "job".into() }
+}
+
+fn failed(code: ErrorCode) -> Verdict<'static> {
+    Verdict::Failed(Failure::new(code, "so it is"))
+}
+
+/// The next request, which must be a cancellation by the request's id, and the cancellation's own id.
+async fn cancels_mine(played: &Played) -> (Frame, String) {
+    let (frame, json) = played.next().await;
+    assert_eq!((&json["command_type"], &json["request_id"]), (&json!("cancel"), &json!("mine")));
+    let id = json["id"].as_str().expect("an id").to_owned();
+    assert_ne!(id, "mine");
+    (frame, id)
+}
+
+#[test]
+fn a_last_reply_is_taken_whatever_the_cancellation_came_to() {
+    let running = Verdict::Running { output: None };
+    for (cancelled, last) in [
+        (ended(), failed(ErrorCode::Cancelled)),
+        (failed(ErrorCode::NotFound), failed(ErrorCode::Refused)),
+        (failed(ErrorCode::NotFound), busy(Duration::ZERO)),
+        (ended(), running.clone()),
+        (failed(ErrorCode::Busy), running),
+    ] {
+        for comes_first in [false, true] {
+            let (cancelled, last) = (cancelled.clone(), last.clone());
+            with_client(|played, mut client| async move {
+                let mut ongoing = client.start(request(None, run(Delivery::Whole)), vec![]);
+                assert!(tokio::time::timeout(Duration::from_millis(50), ongoing.next()).await.is_err());
+                ongoing.cancel();
+                let serving = async {
+                    let (frame, json) = played.next().await;
+                    assert_eq!(json["command_type"], "os");
+                    let (cancel, id) = cancels_mine(&played).await;
+                    if comes_first {
+                        played.reply(&frame, "mine", last.clone());
+                    }
+                    played.reply(&cancel, &id, cancelled);
+                    if !comes_first {
+                        played.reply(&frame, "mine", last.clone());
+                    }
+                };
+                let ((_, answer), ()) = tokio::join!(told(&mut ongoing), serving);
+                assert_eq!(answer.reply().expect("a reply").verdict, last);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_request_of_which_nothing_is_found_is_not_awaited_for_long() {
+    with_client(|played, mut client| async move {
+        let mut ongoing = client.start(request(None, run(Delivery::Whole)), vec![]);
+        assert!(tokio::time::timeout(Duration::from_millis(50), ongoing.next()).await.is_err());
+        ongoing.cancel();
+        let serving = async {
+            played.next().await;
+            let (cancel, id) = cancels_mine(&played).await;
+            played.reply(&cancel, &id, failed(ErrorCode::NotFound));
+        };
+        let began = Instant::now();
+        let (end, ()) = tokio::join!(in_time(ongoing.next()), serving);
+        assert!(matches!(end, Err(NoAnswer::Late(_))), "{end:?}");
+        assert!(began.elapsed() < client::limits::REPLY_MARGIN);
+    });
+}
+
+#[test]
+fn after_a_loss_a_cancelled_command_is_asked_for_only_when_it_has_ended() {
+    for is_there in [true, false] {
+        with_client(|played, mut client| async move {
+            let minute = Some(Duration::from_mins(1));
+            let mut ongoing = client.start(request(minute, run(Delivery::Whole)), vec![]);
+            let serving = async {
+                played.next().await;
+                played.crash().await
+            };
+            let (lost, endpoint) = tokio::join!(in_time(ongoing.next()), serving);
+            assert!(matches!(lost, Ok(Progress::Lost)));
+            ongoing.cancel();
+            let played = Played::at(&endpoint).await;
+            let serving = async {
+                let (cancel, id) = cancels_mine(&played).await;
+                if !is_there {
+                    played.reply(&cancel, &id, failed(ErrorCode::NotFound));
+                    return;
+                }
+                played.reply(&cancel, &id, ended());
+                // Who asks too often learns of the end later.
+                for verdict in [busy(Duration::ZERO), failed(ErrorCode::Cancelled)] {
+                    let (frame, json) = played.next().await;
+                    assert_eq!((&json["command_type"], &json["id"]), (&json!("os"), &json!("mine")));
+                    played.reply(&frame, "mine", verdict);
+                }
+            };
+            let asking = async {
+                loop {
+                    match in_time(ongoing.next()).await {
+                        Ok(Progress::Answered(answer)) => return Ok(answer),
+                        Err(error) => return Err(error),
+                        Ok(_) => {}
+                    }
+                }
+            };
+            let (end, ()) = tokio::join!(asking, serving);
+            match end {
+                Ok(answer) => {
+                    assert!(is_there);
+                    assert_eq!(answer.reply().expect("a reply").verdict, failed(ErrorCode::Cancelled));
+                }
+                Err(error) => assert!(!is_there && matches!(error, NoAnswer::Lost), "{error}"),
+            }
+            let mut more = Vec::new();
+            let received =
+                tokio::time::timeout(Duration::from_millis(50), played.listeners.receive(&mut more)).await;
+            assert!(received.is_err(), "nothing more is sent");
+        });
+    }
+}
+
+#[test]
+fn busy_after_a_loss_says_nothing_of_the_command() {
+    with_client(|played, mut client| async move {
+        let minute = Some(Duration::from_mins(1));
+        let mut ongoing = client.start(request(minute, run(Delivery::Whole)), vec![]);
+        let serving = async {
+            played.next().await;
+            played.crash().await
+        };
+        let (_, endpoint) = tokio::join!(in_time(ongoing.next()), serving);
+        let played = Played::at(&endpoint).await;
+        let serving = async {
+            let (frame, _) = played.next().await;
+            played.reply(&frame, "mine", busy(Duration::from_secs(30)));
+        };
+        let asking = async { while !matches!(in_time(ongoing.next()).await, Ok(Progress::Busy(_))) {} };
+        tokio::join!(asking, serving);
+        // It may run, and is ended without waiting.
+        ongoing.cancel();
+        let serving = async {
+            let (cancel, id) = cancels_mine(&played).await;
+            played.reply(&cancel, &id, ended());
+            let (frame, _) = played.next().await;
+            played.reply(&frame, "mine", failed(ErrorCode::Cancelled));
+        };
+        let ((_, answer), ()) = tokio::join!(told(&mut ongoing), serving);
+        assert_eq!(answer.reply().expect("a reply").verdict, failed(ErrorCode::Cancelled));
+    });
+}
+
+#[test]
+fn a_command_that_is_cancelled_before_there_is_room_is_not_sent() {
+    with_client(|played, mut client| async move {
+        let minute = Some(Duration::from_mins(1));
+        let mut ongoing = client.start(request(minute, run(Delivery::Stream)), vec![]);
+        let serving = async {
+            let (frame, _) = played.next().await;
+            played.reply(&frame, "mine", busy(Duration::from_millis(100)));
+        };
+        let asking = async {
+            assert!(matches!(in_time(ongoing.next()).await, Ok(Progress::Busy(_))));
+            ongoing.cancel();
+            let (told, answer) = told(&mut ongoing).await;
+            assert_eq!(told, "");
+            assert_eq!(answer.reply().expect("a reply").verdict, busy(Duration::from_millis(100)));
+        };
+        tokio::join!(asking, serving);
+        drop(ongoing);
+        let mut ongoing = client.start(request(minute, run(Delivery::Stream)), vec![]);
+        ongoing.cancel();
+        assert!(matches!(in_time(ongoing.next()).await, Err(NoAnswer::NotSent)));
+        drop(ongoing);
+        // The server has got nothing of that.
+        let other = Request { id: RequestId::parse("other"), ..request(None, run(Delivery::Whole)) };
+        let serving = async {
+            let (frame, json) = played.next().await;
+            assert_eq!(json["id"], "other");
+            played.reply(&frame, "other", finished(0, 0));
+        };
+        let (answer, ()) = tokio::join!(in_time(client.request(&other, vec![])), serving);
+        assert!(answer.is_ok());
     });
 }
 
