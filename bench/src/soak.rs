@@ -36,7 +36,15 @@ pub(crate) fn soak(commands: u64) -> Result<()> {
         if batch > 0 {
             in_flight_of(server.address, &question, 64, commands / BATCHES)?;
         }
-        let held = Held::settled(server.process())?;
+        let mut held = Held::settled(server.process())?;
+        let began = Instant::now();
+        // The connection of the batch before may still be closing.
+        while first.as_ref().is_some_and(|first| held.descriptors != first.descriptors)
+            && began.elapsed() < PATIENCE
+        {
+            std::thread::sleep(Duration::from_millis(10));
+            held = Held::settled(server.process())?;
+        }
         println!(
             "| {} | {} | {} | {} | {:?} | {} |",
             commands / BATCHES * batch,
