@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use client::{Action, Answer, Client, ConnectError, Failure, Output, Progress, Request, Stream, Verdict};
+use serde_json::Value;
 
 use crate::arguments::Server;
 use crate::exit::Exit;
 use crate::hosts;
-use crate::terminal::{complain, inform, is_watched, pass_on};
+use crate::terminal::{complain, inform, is_watched, pass_on, print};
 
 /// After this time without a server a person is told that one is being looked for.
 const QUIET_WAIT: Duration = Duration::from_secs(1);
@@ -126,6 +127,30 @@ pub(crate) fn print_output(output: &Output<'_>) -> anyhow::Result<()> {
 pub(crate) fn tell_cut(output: &Output<'_>) {
     if output.truncated {
         complain("the command printed more than the server keeps; the rest is cut off");
+    }
+}
+
+/// Asks a server about itself, and prints what it says: as it came, or as a person reads it.
+pub(crate) async fn show(
+    server: &Server,
+    json: bool,
+    action: Action<'_>,
+    text: impl FnOnce(&Value) -> String,
+) -> anyhow::Result<Exit> {
+    let answer = request(server, action, vec![]).await?;
+    if json {
+        return print_raw(&answer);
+    }
+    match answer.reply()?.verdict {
+        Verdict::Value { json, .. } => {
+            print(&text(&serde_json::from_str(&json).context("the server's answer is not JSON")?))?;
+            Ok(Exit::Success)
+        }
+        Verdict::Failed(failure) => {
+            complain(&explanation(&failure));
+            Ok(Exit::from_error(failure.code))
+        }
+        Verdict::Running { .. } | Verdict::Column { .. } | Verdict::Finished { .. } => Err(another_answer()),
     }
 }
 

@@ -2,33 +2,15 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Context as _;
-use client::{Action, Verdict};
+use client::Action;
 use serde_json::Value;
 
 use crate::arguments::Commands;
-use crate::ask::{another_answer, explanation, print_raw, request};
+use crate::ask::show;
 use crate::exit::Exit;
-use crate::terminal::{complain, print};
 
 pub(crate) async fn commands(arguments: Commands) -> anyhow::Result<Exit> {
-    let answer = request(&arguments.server, Action::Describe, vec![]).await?;
-    if arguments.json {
-        return print_raw(&answer);
-    }
-    match answer.reply()?.verdict {
-        Verdict::Value { json, .. } => {
-            let description: Value =
-                serde_json::from_str(&json).context("the server's answer is not JSON")?;
-            print(&text(&description))?;
-            Ok(Exit::Success)
-        }
-        Verdict::Failed(failure) => {
-            complain(&explanation(&failure));
-            Ok(Exit::from_error(failure.code))
-        }
-        Verdict::Running { .. } | Verdict::Column { .. } | Verdict::Finished { .. } => Err(another_answer()),
-    }
+    show(&arguments.server, arguments.json, Action::Describe, text).await
 }
 
 /// What is missing from the description is left out of the text: a later server may describe more than this knows.

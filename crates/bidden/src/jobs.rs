@@ -7,32 +7,21 @@ use client::{Action, Request, Target, Verdict};
 use serde_json::Value;
 
 use crate::arguments::{Cancel, JobResult, Jobs};
-use crate::ask::{another_answer, connect, explanation, print_output, print_raw, request};
+use crate::ask::{another_answer, connect, explanation, print_output, print_raw, request, show};
 use crate::exit::Exit;
 use crate::follow::{AtSignal, Followed, Printed, follow};
 use crate::run::end;
 use crate::terminal::{complain, inform, is_watched, print};
 
 pub(crate) async fn jobs(arguments: Jobs) -> anyhow::Result<Exit> {
-    let answer = request(&arguments.server, Action::Jobs, vec![]).await?;
-    if arguments.json {
-        return print_raw(&answer);
-    }
-    match answer.reply()?.verdict {
-        Verdict::Value { json, .. } => {
-            let jobs: Vec<Value> = serde_json::from_str(&json).context("the server's answer is no list")?;
-            if jobs.is_empty() && is_watched() {
-                inform("bidden: you have no jobs there");
-            }
-            print(&table(&jobs))?;
-            Ok(Exit::Success)
+    let text = |jobs: &Value| {
+        let jobs = jobs.as_array().map(Vec::as_slice).unwrap_or_default();
+        if jobs.is_empty() && is_watched() {
+            inform("bidden: you have no jobs there");
         }
-        Verdict::Failed(failure) => {
-            complain(&explanation(&failure));
-            Ok(Exit::from_error(failure.code))
-        }
-        _ => Err(another_answer()),
-    }
+        table(jobs)
+    };
+    show(&arguments.server, arguments.json, Action::Jobs, text).await
 }
 
 pub(crate) async fn result(arguments: JobResult) -> anyhow::Result<Exit> {

@@ -2,34 +2,15 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Context as _;
-use client::{Action, Verdict};
+use client::Action;
 use serde_json::Value;
 
 use crate::arguments::Metrics;
-use crate::ask::{explanation, print_raw, request};
+use crate::ask::show;
 use crate::exit::Exit;
-use crate::terminal::{complain, print};
 
 pub(crate) async fn metrics(arguments: Metrics) -> anyhow::Result<Exit> {
-    let answer = request(&arguments.server, Action::Metrics, vec![]).await?;
-    if arguments.json {
-        return print_raw(&answer);
-    }
-    match answer.reply()?.verdict {
-        Verdict::Value { json, .. } => {
-            let metrics: Value = serde_json::from_str(&json).context("the server's answer is not JSON")?;
-            print(&text(&metrics))?;
-            Ok(Exit::Success)
-        }
-        Verdict::Failed(failure) => {
-            complain(&explanation(&failure));
-            Ok(Exit::from_error(failure.code))
-        }
-        Verdict::Running { .. } | Verdict::Column { .. } | Verdict::Finished { .. } => {
-            anyhow::bail!("the server answered another request")
-        }
-    }
+    show(&arguments.server, arguments.json, Action::Metrics, text).await
 }
 
 /// What each gauge is called, says, and where it stands in the reply.

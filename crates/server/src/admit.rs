@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wire::Delivery;
 
 use crate::authorise::{Authorised, Computation, Execution, Question, Work};
 use crate::config::Limits;
@@ -219,13 +218,6 @@ pub(crate) fn admit<'f>(
     let wait = |counts: &Counts| counts.take(&user.name, WAITS_BY_USER).ok_or_else(too_many);
     let waits = counts.map(wait).transpose()?;
     Ok(Admitted { task, waits })
-}
-
-impl Execution {
-    /// Whether its client wants to see the output while it runs.
-    pub(crate) fn streams(&self) -> bool {
-        self.delivery == Delivery::Stream
-    }
 }
 
 fn take(semaphore: &Arc<Semaphore>, full: &'static str) -> Result<OwnedSemaphorePermit, Refusal> {

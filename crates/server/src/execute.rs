@@ -11,6 +11,7 @@ mod worker;
 use std::rc::Rc;
 
 use transport::Listeners;
+use wire::Delivery;
 
 use crate::admit::{Admitted, Task};
 use crate::entry::Entry;
@@ -31,7 +32,7 @@ pub(crate) async fn execute(
         Task::Start { job, execution, place } => {
             entry.job = Some(Rc::clone(&job.name));
             let delivery = execution.delivery;
-            let live = execution.streams().then(|| job.attach());
+            let live = (delivery == Delivery::Stream).then(|| job.attach());
             let running = command::run(Rc::clone(service), Rc::clone(&job), *execution, place, entry.clone());
             tokio::task::spawn_local(running);
             let client = Client::new(service, listeners, entry, None);
