@@ -98,5 +98,5 @@ rust-tests:
 	cargo test --workspace --locked
 
 client-tests:
-	cargo build --locked --bin bidden
+	cargo build --profile test --locked --bin bidden
 	BIDDEN_BIN=$(TARGET)/debug/bidden .venv/bin/python -m unittest --verbose tests/old_clients.py tests/streaming_clients.py tests/curve_clients.py
