@@ -12,8 +12,14 @@ use crate::filesystem::{FileRules, Use, landlock_abi};
 use crate::limits::NO_CORE;
 use crate::seccomp::{Filter, Subject};
 
-/// What the runtime reads to count processors and to seed its hashes.
-const RUNTIME: [&str; 4] = ["/sys/devices/system/cpu", "/sys/fs/cgroup", "/proc/self/cgroup", "/dev/urandom"];
+/// What the runtime reads to count processors and to seed its hashes, and which boot this is.
+const RUNTIME: [&str; 5] = [
+    "/sys/devices/system/cpu",
+    "/sys/fs/cgroup",
+    "/proc/self/cgroup",
+    "/dev/urandom",
+    "/proc/sys/kernel/random/boot_id",
+];
 
 /// The server's own files.
 #[derive(Clone, Debug, Default)]

@@ -17,6 +17,7 @@ use crate::config::Limits;
 use crate::jobs::{Job, Jobs, Order};
 use crate::limits::{COLUMN_BYTES_AT_ONCE, WAITS_BY_USER};
 use crate::log::Log;
+use crate::moment::Moment;
 use crate::policy::User;
 use crate::refusal::Refusal;
 use rate::Rates;
@@ -183,7 +184,8 @@ pub(crate) fn admit<'f>(
     gate: &Gate,
     jobs: &Jobs,
     log: &Log,
-    now: Timestamp,
+    asked: Timestamp,
+    now: Moment,
 ) -> Result<Admitted<'f>, Refusal> {
     if log.is_broken() {
         return Err(Refusal::internal("the log cannot be written"));
@@ -199,7 +201,7 @@ pub(crate) fn admit<'f>(
                 Task::Await { job, execution }
             } else {
                 let place = gate.place(&execution.order, execution.concurrency)?;
-                let job = jobs.submit(execution.order.clone(), now)?;
+                let job = jobs.submit(execution.order.clone(), asked, now)?;
                 Task::Start { job, execution, place }
             }
         }

@@ -1,6 +1,7 @@
 //! The jobs: each is one execution of a command, from its admission on. They are found by their name and by the id of
 //! their request, they are kept for a while after their end, and there are never two for one id.
 
+mod executed;
 mod ids;
 mod job;
 mod kept;
@@ -14,18 +15,21 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use wire::RequestId;
 
+pub(crate) use executed::ExecutedIds;
 pub(crate) use ids::Digest;
 pub(crate) use job::{Ended, Job, Order, Piece, State, View};
 pub(crate) use restore::restore_from;
 
-use crate::limits::{ID_MEMORY, IDS_REMEMBERED, KEPT_JOBS, KEPT_OUTPUT_BYTES};
+use crate::limits::{IDS_BY_USER, IDS_UNSTORED, KEPT_JOBS, KEPT_OUTPUT_BYTES};
 use crate::log::Log;
+use crate::moment::Moment;
 use crate::refusal::Refusal;
-use ids::Ids;
+use executed::first_half;
+use ids::{Ids, Key};
 use kept::Kept;
 use restore::Restored;
 
@@ -35,6 +39,7 @@ pub(crate) struct Jobs {
     first_name: String,
     number: Cell<u64>,
     table: RefCell<Table>,
+    executed: ExecutedIds,
     live: Cell<usize>,
     ended: Notify,
 }
@@ -52,23 +57,31 @@ pub(crate) struct Bounds {
     pub(crate) kept_jobs: usize,
     /// What these have printed, in bytes.
     pub(crate) kept_output_bytes: usize,
-    /// Ids of requests.
-    pub(crate) ids: usize,
+    /// Ids that one user has used, within the time for which an id is remembered.
+    pub(crate) ids_by_user: u64,
+    /// Ids that were used and are not on the disk yet.
+    pub(crate) ids_unstored: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { kept_jobs: KEPT_JOBS, kept_output_bytes: KEPT_OUTPUT_BYTES, ids: IDS_REMEMBERED }
+        Self {
+            kept_jobs: KEPT_JOBS,
+            kept_output_bytes: KEPT_OUTPUT_BYTES,
+            ids_by_user: IDS_BY_USER,
+            ids_unstored: IDS_UNSTORED,
+        }
     }
 }
 
 impl Jobs {
-    pub(crate) fn new(started: Timestamp, bounds: Bounds) -> Self {
-        let table = Table { by_name: BTreeMap::new(), ids: Ids::new(bounds), kept: Kept::new(bounds) };
+    pub(crate) fn new(started: Timestamp, bounds: Bounds, executed: ExecutedIds) -> Self {
+        let table = Table { by_name: BTreeMap::new(), ids: Ids::default(), kept: Kept::new(bounds) };
         Self {
             first_name: format!("{:x}", started.as_millisecond()),
             number: Cell::new(0),
             table: RefCell::new(table),
+            executed,
             live: Cell::new(0),
             ended: Notify::new(),
         }
@@ -77,64 +90,65 @@ impl Jobs {
     /// The job that an order with this id came to before, if it had one. Asked before there is room for a new one.
     ///
     /// # Errors
-    /// The id was used for another order, or what it came to is no longer kept.
-    pub(crate) fn known(&self, order: &Order, now: Timestamp) -> Result<Option<Rc<Job>>, Refusal> {
-        let Some(id) = &order.id else { return Ok(None) };
-        let mut table = self.table.borrow_mut();
-        table.ids.forget(earlier(now));
-        let Some(name) = table.ids.find(&order.user, id, &order.digest)? else { return Ok(None) };
-        match table.by_name.get(&name) {
-            Some(job) => Ok(Some(Rc::clone(job))),
-            None => Err(Refusal::gone()),
+    /// The id was used for another order, or what it came to is no longer kept, or nobody can know.
+    pub(crate) fn known(&self, order: &Order, now: Moment) -> Result<Option<Rc<Job>>, Refusal> {
+        let Some(key) = Key::of(order) else { return Ok(None) };
+        self.drop_old(now);
+        if let Some(job) = self.table.borrow().ids.get(&key) {
+            let is_same = job.order.digest.is_same(&order.digest);
+            return if is_same { Ok(Some(Rc::clone(job))) } else { Err(Refusal::id_conflict()) };
+        }
+        match self.executed.find(&key, now) {
+            Ok(None) => Ok(None),
+            Ok(Some(digest)) if digest == first_half(&order.digest) => Err(Refusal::gone()),
+            Ok(Some(_)) => Err(Refusal::id_conflict()),
+            Err(error) => Err(Refusal::internal(error.to_string())),
         }
     }
 
     /// Takes an order that is not known, and for which there is room.
     ///
     /// # Errors
-    /// More ids would have to be remembered than a server can.
-    pub(crate) fn submit(&self, order: Order, now: Timestamp) -> Result<Rc<Job>, Refusal> {
+    /// Its user has used as many ids as are remembered of one.
+    pub(crate) fn submit(&self, order: Order, asked: Timestamp, now: Moment) -> Result<Rc<Job>, Refusal> {
+        if order.id.is_some() {
+            let wait = self.executed.room_for(&order.user, now);
+            wait.map_err(|wait| Refusal::busy_for("you have used too many ids in the last hour", wait))?;
+        }
         let mut table = self.table.borrow_mut();
         let number = self.number.get().saturating_add(1);
         let name: Rc<str> = format!("{}-{number}", self.first_name).into();
-        if let Some(id) = &order.id {
-            table.ids.remember(&order.user, id, order.digest, &name)?;
-        }
         self.number.set(number);
-        let job = Rc::new(Job::new(Rc::clone(&name), order, now));
+        let job = Rc::new(Job::new(Rc::clone(&name), order, asked));
+        table.ids.add(&job);
         table.by_name.insert(name, Rc::clone(&job));
         self.live.set(self.live.get().saturating_add(1));
         Ok(job)
     }
 
     /// Ends a job that has not ended: `record` records its end, and then it is known. From now on it is kept for a while,
-    /// and its id too.
-    pub(crate) fn end(&self, job: &Rc<Job>, ended: Ended, now: Timestamp, record: impl FnOnce(&Job, &Ended)) {
+    /// and its id, where it was started, is used up.
+    pub(crate) fn end(&self, job: &Rc<Job>, ended: Ended, now: Moment, record: impl FnOnce(&Job, &Ended)) {
         if job.has_ended() {
             return;
         }
         record(job, &ended);
+        if let (State::Starting | State::Running, Some(key)) = (job.state(), Key::of(&job.order)) {
+            self.executed.note(&key, &job.order.digest, now);
+        }
         job.end(ended);
         self.live.set(self.live.get().saturating_sub(1));
-        self.keep(job, now);
+        let table = &mut *self.table.borrow_mut();
+        table.kept.add(job, now);
+        table.make_room(now);
         self.ended.notify_waiters();
-    }
-
-    fn keep(&self, job: &Rc<Job>, now: Timestamp) {
-        let mut table = self.table.borrow_mut();
-        if let Some(id) = &job.order.id {
-            table.ids.note_end(&job.order.user, id, now);
-        }
-        let Table { by_name, kept, .. } = &mut *table;
-        kept.add(job, now);
-        kept.make_room(now, |name| by_name.remove(name));
     }
 
     /// The job of this name, if there is one that may be seen.
     ///
     /// # Errors
     /// There is none.
-    pub(crate) fn find(&self, name: &str, view: &View, now: Timestamp) -> Result<Rc<Job>, Refusal> {
+    pub(crate) fn find(&self, name: &str, view: &View, now: Moment) -> Result<Rc<Job>, Refusal> {
         self.drop_old(now);
         let table = self.table.borrow();
         let job = table.by_name.get(name).filter(|job| view.shows(&job.order.user));
@@ -149,22 +163,22 @@ impl Jobs {
         &self,
         user: &Rc<str>,
         id: &RequestId,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Rc<Job>, Refusal> {
-        let name = self.table.borrow().ids.job(user, id).ok_or_else(Refusal::not_found)?;
-        self.find(&name, &View::Own(Rc::clone(user)), now)
+        self.drop_old(now);
+        let key = Key { user: Rc::clone(user), id: id.clone() };
+        self.table.borrow().ids.get(&key).cloned().ok_or_else(Refusal::not_found)
     }
 
     /// All jobs that may be seen, in the order of their names.
-    pub(crate) fn list(&self, view: &View, now: Timestamp) -> Vec<Rc<Job>> {
+    pub(crate) fn list(&self, view: &View, now: Moment) -> Vec<Rc<Job>> {
         self.drop_old(now);
         let table = self.table.borrow();
         table.by_name.values().filter(|job| view.shows(&job.order.user)).cloned().collect()
     }
 
-    fn drop_old(&self, now: Timestamp) {
-        let Table { by_name, kept, .. } = &mut *self.table.borrow_mut();
-        kept.make_room(now, |name| by_name.remove(name));
+    fn drop_old(&self, now: Moment) {
+        self.table.borrow_mut().make_room(now);
     }
 
     /// How many are known, those that have ended too.
@@ -172,9 +186,9 @@ impl Jobs {
         self.table.borrow().by_name.len()
     }
 
-    /// How many ids are remembered.
-    pub(crate) fn ids_remembered(&self) -> usize {
-        self.table.borrow().ids.count()
+    /// The ids that were used.
+    pub(crate) fn executed(&self) -> &ExecutedIds {
+        &self.executed
     }
 
     /// How many have not ended.
@@ -195,26 +209,25 @@ impl Jobs {
 
     /// Takes what the log says of the jobs of earlier servers. Those that were under way when the server died come to an
     /// end that says so, which the caller has to record.
-    pub(crate) fn restore(&self, restored: Vec<Restored>, now: Timestamp) -> Vec<Rc<Job>> {
+    pub(crate) fn restore(&self, restored: Vec<Restored>, now: Moment) -> Vec<Rc<Job>> {
+        let stored_through = self.executed.stored_through();
         let mut lost = Vec::new();
-        for restored in restored {
-            let Restored { name, order, asked, ended } = restored;
-            let (was_lost, at) = (ended.is_none(), ended.as_ref().map_or(now, |(at, _)| *at));
-            let mut table = self.table.borrow_mut();
-            if let Some(id) = &order.id {
-                // What the server before had forgotten by then takes no room from what it remembered, so this fits.
-                table.ids.forget(earlier(at));
-                let _ = table.ids.remember(&order.user, id, order.digest, &name);
-                table.ids.note_end(&order.user, id, at);
+        for Restored { name, order, asked, started, end } in restored {
+            // When it ended is only known by the wall clock. So the time for which it is remembered begins anew.
+            if let (true, Some(key)) = (started, Key::of(&order))
+                && end.as_ref().is_none_or(|end| end.record > stored_through)
+            {
+                self.executed.note(&key, &order.digest, now);
             }
-            let Some(reply) = ended.map_or_else(|| Some(Ended::unknown()), |(_, reply)| reply) else {
-                continue;
-            };
+            let was_lost = end.is_none();
+            let Some(ended) = end.map_or_else(|| Some(Ended::unknown()), |end| end.ended) else { continue };
             let job = Rc::new(Job::new(Rc::clone(&name), order, asked));
+            job.end(ended);
+            let table = &mut *self.table.borrow_mut();
+            table.ids.add(&job);
             table.by_name.insert(name, Rc::clone(&job));
-            drop(table);
-            job.end(reply);
-            self.keep(&job, at);
+            table.kept.add(&job, now);
+            table.make_room(now);
             if was_lost {
                 lost.push(job);
             }
@@ -222,17 +235,19 @@ impl Jobs {
         lost
     }
 
-    /// Writes what has to be known of jobs where a file of the log is read without those before it: those under way, and
-    /// the ids that are remembered.
-    pub(crate) fn write_known(&self, log: &Log, now: Timestamp) {
-        let mut table = self.table.borrow_mut();
-        table.ids.forget(earlier(now));
-        restore::write(log, table.by_name.values(), &table.ids);
+    /// Writes what has to be known of jobs where a file of the log is read without those before it: those under way.
+    pub(crate) fn write_known(&self, log: &Log) {
+        restore::write(log, self.table.borrow().by_name.values());
     }
 }
 
-/// What ended before this moment has no id any more.
-fn earlier(now: Timestamp) -> Timestamp {
-    let memory = SignedDuration::try_from(ID_MEMORY).unwrap_or(SignedDuration::ZERO);
-    now.saturating_sub(memory).unwrap_or(Timestamp::MIN)
+impl Table {
+    /// Lets go of jobs that are too old or too many, and of their ids, which are on the disk.
+    fn make_room(&mut self, now: Moment) {
+        let Self { by_name, ids, kept } = self;
+        kept.make_room(now, |job| {
+            ids.remove(job);
+            by_name.remove(&job.name)
+        });
+    }
 }

@@ -21,6 +21,7 @@ mod record;
 mod entry;
 mod jobs;
 mod log;
+mod moment;
 mod outcome;
 mod refusal;
 mod replies;

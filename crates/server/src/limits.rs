@@ -111,8 +111,20 @@ pub const KEPT_AGE: Duration = Duration::from_hours(1);
 /// How long the id of a request is remembered after the end of its job: for so long it is not executed again.
 pub const ID_MEMORY: Duration = Duration::from_hours(1);
 
-/// Ids that are remembered. One more is answered `busy`.
-pub const IDS_REMEMBERED: usize = 100_000;
+/// Ids are forgotten together, a period of them at a time: one may be remembered for so much longer.
+pub const ID_PERIOD: Duration = Duration::from_mins(10);
+
+/// Ids that one user can use within [`ID_MEMORY`]: 1,100 a second. One more is answered `busy`.
+pub const IDS_BY_USER: u64 = 4_000_000;
+
+/// Used ids that are not on the disk yet. One more is answered `busy`.
+pub const IDS_UNSTORED: usize = 65_536;
+
+/// How long a used id is in memory alone. A server that is killed meanwhile finds it in the log.
+pub const IDS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Memory for what is read of the file of used ids, in bytes.
+pub const IDS_CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Pieces of output that wait for the client that streams them, beside those that its connection holds.
 pub const PIECES_WAITING: usize = 2;

@@ -48,6 +48,8 @@ pub(crate) struct Log {
     sync_ended: Notify,
     /// A file has begun that says nothing yet of what stands in those before it.
     continued: Cell<bool>,
+    /// A file is not written any more, and may have to be compressed or others removed.
+    rotated: Cell<bool>,
     /// The disk refused a sync. What it lost then it may not tell again, so this lasts until the next start.
     sync_failed: Cell<bool>,
     sealing: Option<Sealing>,
@@ -139,6 +141,8 @@ impl Log {
             syncing: Cell::new(false),
             sync_ended: Notify::new(),
             continued: Cell::new(opened.bytes == 0 && opened.next_sequence > 1),
+            // What an earlier server did not come to.
+            rotated: Cell::new(true),
             sync_failed: Cell::new(false),
             sealing: None,
         };
@@ -204,18 +208,25 @@ impl Log {
         match moved {
             Ok((next, rotated)) => {
                 self.go_on_in(next, &rotated);
-                let (path, rotation) = {
-                    let files = self.files.borrow();
-                    (files.path.clone(), files.rotation)
-                };
-                let last_seal = self.last_seal();
-                tokio::task::spawn_blocking(move || tidy(&path, rotation, last_seal));
+                self.rotated.set(true);
             }
             Err(error) => {
                 complain(&format!("the log cannot be rotated and grows on: {error}"));
                 self.files.borrow_mut().bytes = 0;
             }
         }
+    }
+
+    /// After a rotation: compresses and removes files in the background. What records up to this one say of ids is known
+    /// elsewhere, so that their files may go.
+    pub(crate) fn tidy(&self, ids_known_through: u64) {
+        if !self.rotated.replace(false) {
+            return;
+        }
+        let files = self.files.borrow();
+        let (path, rotation) = (files.path.clone(), files.rotation);
+        let needed_from = self.last_seal().unwrap_or(u64::MAX).min(ids_known_through.saturating_add(1));
+        tokio::task::spawn_blocking(move || tidy(&path, rotation, needed_from));
     }
 
     /// Goes on in a new file where the one before was moved away, as logrotate(8) does before it sends SIGHUP. Nothing
@@ -362,9 +373,9 @@ impl Files {
     }
 }
 
-/// Compresses the files that are not written any more, and removes the oldest where not all are to be kept. The file with
-/// the last seal stays: the next server looks for it.
-pub(crate) fn tidy(path: &Path, rotation: Rotation, last_seal: Option<u64>) {
+/// Compresses the files that are not written any more, and removes the oldest where not all are to be kept. Files stay that
+/// hold records from this one on: the next server looks for them.
+fn tidy(path: &Path, rotation: Rotation, needed_from: u64) {
     // One at a time: the next one does what this one has not seen yet.
     static TIDYING: Mutex<()> = Mutex::new(());
     let _turn = TIDYING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -375,11 +386,7 @@ pub(crate) fn tidy(path: &Path, rotation: Rotation, last_seal: Option<u64>) {
         let files = archive::rotated_files(path)?;
         let excess = rotation.keep.map_or(0, |keep| files.len().saturating_sub(keep));
         let after = files.iter().skip(1).map(|next| next.first);
-        let removable = files
-            .iter()
-            .zip(after)
-            .take_while(|(_, next)| last_seal.is_none_or(|last| *next <= last))
-            .take(excess);
+        let removable = files.iter().zip(after).take_while(|(_, next)| *next <= needed_from).take(excess);
         removable.into_iter().try_for_each(|(file, _)| fs::remove_file(&file.path))
     });
     if let Err(error) = tidied {
@@ -554,7 +561,7 @@ mod tests {
             log.reopen();
             append(&log, "after");
             drop(log);
-            tidy(&path, rotation, None);
+            tidy(&path, rotation, u64::MAX);
         }
         assert!(count(".gz") >= 6, "{:?}", log_files(&path));
         let verified = verify(&path).expect("unbroken");
@@ -565,7 +572,7 @@ mod tests {
         std::fs::write(&path, "").expect("created");
         append(&open(&path).expect("opened").0, "next");
         assert_eq!(verify(&path).expect("unbroken").last, verified.last + 1);
-        tidy(&path, Rotation { bytes: 2000, keep: Some(2) }, None);
+        tidy(&path, Rotation { bytes: 2000, keep: Some(2) }, u64::MAX);
         let kept = verify(&path).expect("unbroken");
         assert_eq!((kept.files, kept.last), (3, verified.last + 1));
         assert!(kept.first > 1);

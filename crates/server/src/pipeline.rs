@@ -36,7 +36,8 @@ async fn fulfil(
     let authenticated = authenticate(frame, policy, service.now(), entry)?;
     let decoded = decode(authenticated, entry)?;
     let authorised = authorise(decoded, policy, entry)?;
-    let admitted = admit(authorised, &service.gate, &service.jobs, &service.log, service.now())?;
+    let Service { gate, jobs, log, .. } = &**service;
+    let admitted = admit(authorised, gate, jobs, log, service.now(), service.moment())?;
     execute(admitted, service, listeners, entry).await
 }
 

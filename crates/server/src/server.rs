@@ -13,9 +13,9 @@ use transport::limits::REVOKED_LINGER;
 use transport::{Access, FailedHandshake, Frame, ListenError, Listeners};
 
 use crate::config::Limits;
-use crate::jobs::restore_from;
+use crate::jobs::{Bounds, ExecutedIds, restore_from};
 use crate::limits::{LAST_CALL, LAUNCHER_INTERVAL, MEMORY_INTERVAL, QUIET_TIME, REVOCATION_INTERVAL};
-use crate::log::{Log, OpenError, Rotation, Sealer, complain, job_records, tidy};
+use crate::log::{Log, OpenError, Rotation, Sealer, complain, job_records};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
 use crate::record::{Recorded, record_end};
@@ -90,6 +90,9 @@ pub enum StartError {
     /// The log is open and cannot be written.
     #[error("the log takes no record")]
     FirstRecord,
+    /// The file of used ids.
+    #[error("cannot use {0}")]
+    Ids(String),
     /// The socket.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -120,8 +123,13 @@ impl Server {
         if let Some(sealer) = config.sealer {
             log = log.sealed_by(sealer)?;
         }
-        let last_seal = log.last_seal();
-        let service = Rc::new(Service::new(config.policy, config.limits, log, launcher));
+        let (executed, complaint) = ExecutedIds::open(&config.log, Bounds::default())
+            .map_err(|error| StartError::Ids(error.to_string()))?;
+        executed.log_ends_with(log.records());
+        if let Some(complaint) = complaint {
+            complain(&complaint);
+        }
+        let service = Rc::new(Service::new(config.policy, config.limits, log, executed, launcher));
         let listeners = Listeners::bind(config.listeners, service.admission()).await?;
         service.log.append(|line| {
             line.text("event", "server_started");
@@ -136,9 +144,11 @@ impl Server {
             }
         });
         restore_jobs(&service, &config.log)?;
-        // What an earlier server did not come to. Not before the files have been read, because some get other names by it.
-        tokio::task::spawn_blocking(move || tidy(&config.log, rotation, last_seal));
         service.log.commit_durably().await.map_err(|_| StartError::FirstRecord)?;
+        // At once: a log that has lost its end takes new records under numbers that were stored before.
+        let stored = service.jobs.executed().store(service.log.records(), service.moment()).await;
+        stored.map_err(|error| StartError::Ids(error.to_string()))?;
+        service.log.tidy(service.jobs.executed().stored_through());
         Ok(Self { listeners, service })
     }
 
@@ -163,6 +173,7 @@ impl Server {
             answered = answer_until_drained(&listeners, &service, wanted) => answered,
             never = return_free_memory() => never,
             never = service.log.keep_sealed() => never,
+            never = store_ids(&service) => never,
             never = dismiss_strangers(&listeners, &service) => never,
         };
         service.log.append(|line| line.text("event", "server_stopped"));
@@ -175,13 +186,31 @@ impl Server {
 /// Takes from the log what earlier servers did, so that it is not done again, and records the end of what was under way
 /// when one of them died.
 fn restore_jobs(service: &Service, log: &Path) -> Result<(), OpenError> {
+    let stored_through = service.jobs.executed().stored_through();
     restore_from(
-        |take| job_records(log, take),
+        |take| job_records(log, stored_through, take),
         &service.jobs,
-        service.now(),
+        service.moment(),
         |job, ended| record_end(&service.log, job, ended),
     )
     .map_err(|source| OpenError::Io { path: log.display().to_string(), source })
+}
+
+/// Writes the ids that were used, now and then. Does not end.
+async fn store_ids<T>(service: &Service) -> T {
+    let executed = service.jobs.executed();
+    let mut told = false;
+    loop {
+        executed.wait_for_work().await;
+        let stored = executed.store(service.log.records(), service.moment()).await;
+        if let Err(error) = &stored
+            && !told
+        {
+            complain(&format!("{error}; commands with an id are refused until it can be used again"));
+        }
+        told = stored.is_err();
+        service.log.tidy(executed.stored_through());
+    }
 }
 
 /// Says when the launcher dies and starts another. While there is none the server computes on, and answers commands with

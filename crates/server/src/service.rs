@@ -11,8 +11,9 @@ use transport::Admission;
 
 use crate::admit::Gate;
 use crate::config::Limits;
-use crate::jobs::{Bounds, Jobs};
+use crate::jobs::{Bounds, ExecutedIds, Jobs};
 use crate::log::{Committed, Log, Unwritable};
+use crate::moment::{MemoryClock, Moment};
 use crate::policy::Policy;
 use crate::replies::Replies;
 
@@ -33,6 +34,7 @@ pub(crate) struct Service {
     policy: Arc<RwLock<Arc<Policy>>>,
     replaced: Notify,
     pub(crate) clock: fn() -> Timestamp,
+    memory_clock: MemoryClock,
     pub(crate) shutdown_grace: Duration,
     pub(crate) gate: Gate,
     pub(crate) log: Log,
@@ -44,16 +46,23 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(policy: Policy, limits: Limits, log: Log, launcher: Launcher) -> Self {
+    pub(crate) fn new(
+        policy: Policy,
+        limits: Limits,
+        log: Log,
+        executed: ExecutedIds,
+        launcher: Launcher,
+    ) -> Self {
         Self {
             policy: Arc::new(RwLock::new(Arc::new(policy))),
             replaced: Notify::new(),
             clock: Timestamp::now,
+            memory_clock: executed.clock(),
             shutdown_grace: limits.shutdown_grace,
             gate: Gate::new(limits),
             log,
             launcher,
-            jobs: Jobs::new(Timestamp::now(), Bounds::default()),
+            jobs: Jobs::new(Timestamp::now(), Bounds::default(), executed),
             replies: Replies::default(),
             started: Instant::now(),
             phase: watch::Sender::new(Phase::Serve),
@@ -86,10 +95,19 @@ impl Service {
         (self.clock)()
     }
 
+    /// The moment that what is remembered is counted from.
+    pub(crate) fn moment(&self) -> Moment {
+        self.memory_clock.now()
+    }
+
     /// Writes every appended record and, where that begins a new file, what has to be known in it.
     pub(crate) fn commit(&self) -> Result<Committed, Unwritable> {
         let written = self.log.commit();
-        self.log.carry_over(|log| self.jobs.write_known(log, self.now()));
+        self.log.carry_over(|log| {
+            self.jobs.write_known(log);
+            // The files before this one are needed until it is on the disk what they say of ids.
+            self.jobs.executed().want_to_store();
+        });
         written
     }
 

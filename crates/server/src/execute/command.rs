@@ -46,7 +46,7 @@ impl Ending<'_> {
         let duration = Some(entry.frame.arrived.elapsed());
         let ended = Ended { verdict, reason, duration };
         let record = |job: &Job, ended: &Ended| record_end(&service.log, job, ended);
-        service.jobs.end(job, ended, service.now(), record);
+        service.jobs.end(job, ended, service.moment(), record);
         if !job.is_awaited() {
             // Nobody's reply writes it. A log that cannot be written has said so, and keeps the record until it can.
             let _ = service.commit();

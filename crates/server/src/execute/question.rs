@@ -26,11 +26,11 @@ pub(super) async fn answer(
     listeners: &Listeners,
     entry: &mut Entry,
 ) -> Result<Outcome, Refusal> {
-    let find = |job: &str, view| service.jobs.find(job, view, service.now());
+    let find = |job: &str, view| service.jobs.find(job, view, service.moment());
     match question {
         Question::Describe(json) => Ok(Outcome::Told { json, type_name: "description" }),
         Question::Jobs(view) => {
-            let jobs = service.jobs.list(&view, service.now());
+            let jobs = service.jobs.list(&view, service.moment());
             let list: Value = jobs.iter().map(|job| job.describe()).collect();
             Ok(Outcome::Told { json: list.to_string(), type_name: "jobs" })
         }
@@ -53,7 +53,7 @@ pub(super) async fn answer(
         Question::Cancel { job, view, by, timeout } => {
             let job = match job {
                 Named::Job(name) => find(&name, &view)?,
-                Named::Request(id) => service.jobs.find_request(&by, &id, service.now())?,
+                Named::Request(id) => service.jobs.find_request(&by, &id, service.moment())?,
             };
             job.cancel(&by);
             let client = Client::new(service, listeners, entry, timeout);
@@ -76,7 +76,7 @@ fn metrics(service: &Service) -> Value {
         "replies": replies,
         "commands": { "running": gate.running(), "waiting": gate.waiting(), "jobs": service.jobs.count() },
         "computations_waiting": gate.computing(),
-        "ids_remembered": service.jobs.ids_remembered(),
+        "ids_remembered": service.jobs.executed().count(service.moment()),
         "log": { "records": service.log.records(), "problem": service.log.problem() },
         "launcher": service.launcher.is_there(),
     })

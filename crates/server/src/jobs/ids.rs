@@ -1,16 +1,14 @@
 //! The ids of requests: what each was used for, and by whom, so that no request is executed twice.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
 use jail::Variable;
-use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use wire::RequestId;
 
-use super::Bounds;
-use crate::refusal::Refusal;
+use super::job::{Job, Order};
 
 /// What an order asks for, as far as it decides whether two are the same: command, parameters and standard input.
 ///
@@ -74,13 +72,9 @@ fn hash<'p>(parts: impl Iterator<Item = &'p str>, stdin: Option<&str>) -> [u8; 3
     hash.finalize().into()
 }
 
-/// All ids that are remembered.
-pub(super) struct Ids {
-    known: HashMap<Key, Known>,
-    /// In the order of their ends.
-    ended: VecDeque<(Timestamp, Key)>,
-    bounds: Bounds,
-}
+/// The ids of the jobs that are known by name: they run, or what they came to is kept.
+#[derive(Default)]
+pub(super) struct Ids(HashMap<Key, Rc<Job>>);
 
 /// An id belongs to its user: another's is another.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -89,90 +83,32 @@ pub(super) struct Key {
     pub(super) id: RequestId,
 }
 
-pub(super) struct Known {
-    pub(super) digest: Digest,
-    pub(super) job: Rc<str>,
-    pub(super) ended: Option<Timestamp>,
+impl Key {
+    /// That of an order, if it has one.
+    pub(super) fn of(order: &Order) -> Option<Self> {
+        Some(Self { user: Rc::clone(&order.user), id: order.id.clone()? })
+    }
 }
 
 impl Ids {
-    pub(super) fn new(bounds: Bounds) -> Self {
-        Self { known: HashMap::new(), ended: VecDeque::new(), bounds }
+    /// The job of an id.
+    pub(super) fn get(&self, key: &Key) -> Option<&Rc<Job>> {
+        self.0.get(key)
     }
 
-    /// The job that an order came to, if its id is known.
-    ///
-    /// # Errors
-    /// The id was used for another order.
-    pub(super) fn find(
-        &self,
-        user: &Rc<str>,
-        id: &RequestId,
-        digest: &Digest,
-    ) -> Result<Option<Rc<str>>, Refusal> {
-        match self.known.get(&key(user, id)) {
-            None => Ok(None),
-            Some(known) if known.digest.is_same(digest) => Ok(Some(Rc::clone(&known.job))),
-            Some(_) => Err(Refusal::id_conflict()),
+    /// Takes the id of a job, if it has one.
+    pub(super) fn add(&mut self, job: &Rc<Job>) {
+        self.0.extend(Key::of(&job.order).map(|key| (key, Rc::clone(job))));
+    }
+
+    /// Lets go of the id of a job. Where another job has it by now it stays that one's.
+    pub(super) fn remove(&mut self, job: &Job) {
+        if let Some(key) = Key::of(&job.order)
+            && self.0.get(&key).is_some_and(|known| known.name == job.name)
+        {
+            self.0.remove(&key);
         }
     }
-
-    /// The job that an id came to, whatever was asked.
-    pub(super) fn job(&self, user: &Rc<str>, id: &RequestId) -> Option<Rc<str>> {
-        self.known.get(&key(user, id)).map(|known| Rc::clone(&known.job))
-    }
-
-    /// Remembers an id from now on.
-    ///
-    /// # Errors
-    /// As many are remembered as can be.
-    pub(super) fn remember(
-        &mut self,
-        user: &Rc<str>,
-        id: &RequestId,
-        digest: Digest,
-        job: &Rc<str>,
-    ) -> Result<(), Refusal> {
-        if self.known.len() >= self.bounds.ids {
-            return Err(Refusal::busy("too many ids are remembered"));
-        }
-        self.known.insert(key(user, id), Known { digest, job: Rc::clone(job), ended: None });
-        Ok(())
-    }
-
-    /// From its end on the time runs for which an id is remembered.
-    pub(super) fn note_end(&mut self, user: &Rc<str>, id: &RequestId, at: Timestamp) {
-        let key = key(user, id);
-        if let Some(known) = self.known.get_mut(&key) {
-            known.ended = Some(at);
-            self.ended.push_back((at, key));
-        }
-    }
-
-    /// Forgets those whose jobs ended before this moment.
-    pub(super) fn forget(&mut self, before: Timestamp) {
-        while let Some((_, key)) = self.ended.pop_front_if(|(at, _)| *at < before) {
-            if self.known.get(&key).is_some_and(|known| known.ended.is_some_and(|at| at < before)) {
-                self.known.remove(&key);
-            }
-        }
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.known.len()
-    }
-
-    /// Those whose jobs have ended. Whoever takes them again in this order forgets them in this order.
-    pub(super) fn in_order_of_their_ends(&self) -> Vec<(Timestamp, &Key, &Known)> {
-        let ended = self.known.iter().filter_map(|(key, known)| Some((known.ended?, key, known)));
-        let mut ended: Vec<_> = ended.collect();
-        ended.sort_unstable_by_key(|(at, ..)| *at);
-        ended
-    }
-}
-
-fn key(user: &Rc<str>, id: &RequestId) -> Key {
-    Key { user: Rc::clone(user), id: id.clone() }
 }
 
 #[cfg(test)]

@@ -3,15 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use jiff::{SignedDuration, Timestamp};
-
 use super::Bounds;
 use super::job::Job;
 use crate::limits::KEPT_AGE;
+use crate::moment::Moment;
 
 /// In the order of their ends.
 pub(super) struct Kept {
-    jobs: VecDeque<(Timestamp, Rc<Job>)>,
+    jobs: VecDeque<(Moment, Rc<Job>)>,
     output_bytes: usize,
     bounds: Bounds,
 }
@@ -21,15 +20,14 @@ impl Kept {
         Self { jobs: VecDeque::new(), output_bytes: 0, bounds }
     }
 
-    pub(super) fn add(&mut self, job: &Rc<Job>, at: Timestamp) {
+    pub(super) fn add(&mut self, job: &Rc<Job>, at: Moment) {
         self.output_bytes = self.output_bytes.saturating_add(job.output_bytes());
         self.jobs.push_back((at, Rc::clone(job)));
     }
 
     /// Lets go of what is too old and too much. Where it is too much, the user who has most loses the oldest.
-    pub(super) fn make_room<T>(&mut self, now: Timestamp, mut remove: impl FnMut(&str) -> T) {
-        let is_old =
-            |at: Timestamp| now.duration_since(at) > SignedDuration::try_from(KEPT_AGE).unwrap_or_default();
+    pub(super) fn make_room<T>(&mut self, now: Moment, mut remove: impl FnMut(&Job) -> T) {
+        let is_old = |at: Moment| now.since(at) > KEPT_AGE;
         while let Some((_, job)) = self.jobs.pop_front_if(|(at, _)| is_old(*at)) {
             self.let_go(&job, &mut remove);
         }
@@ -57,8 +55,8 @@ impl Kept {
         })
     }
 
-    fn let_go<T>(&mut self, job: &Job, remove: &mut impl FnMut(&str) -> T) {
+    fn let_go<T>(&mut self, job: &Job, remove: &mut impl FnMut(&Job) -> T) {
         self.output_bytes = self.output_bytes.saturating_sub(job.output_bytes());
-        remove(&job.name);
+        remove(job);
     }
 }

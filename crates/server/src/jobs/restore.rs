@@ -11,9 +11,10 @@ use serde_json::value::RawValue;
 use wire::{Reply, RequestId};
 
 use super::Jobs;
-use super::ids::{Digest, Ids};
+use super::ids::Digest;
 use super::job::{Ended, Job, Order, State};
 use crate::log::{JOBS_KNOWN, Line, Log};
+use crate::moment::Moment;
 
 /// The events of jobs in the log.
 pub(crate) const STARTED: &str = "started";
@@ -26,8 +27,19 @@ pub(crate) struct Restored {
     pub(super) name: Rc<str>,
     pub(super) order: Order,
     pub(super) asked: Timestamp,
-    /// When it ended and, where the log that was read has it, in what.
-    pub(super) ended: Option<(Timestamp, Option<Ended>)>,
+    /// It has a record of its start: its id is used up.
+    pub(super) started: bool,
+    /// None where its server died before.
+    pub(super) end: Option<RestoredEnd>,
+}
+
+/// The end of a job, as the log has it.
+#[derive(Debug)]
+pub(crate) struct RestoredEnd {
+    /// The number of the record.
+    pub(super) record: u64,
+    /// None where the record cannot be read.
+    pub(super) ended: Option<Ended>,
 }
 
 /// Takes what the records of a log say of jobs, which `read` hands over one after another, and has `record` record the end
@@ -38,7 +50,7 @@ pub(crate) struct Restored {
 pub(crate) fn restore_from<E>(
     read: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), E>,
     jobs: &Jobs,
-    now: Timestamp,
+    now: Moment,
     record: impl Fn(&Job, &Ended),
 ) -> Result<(), E> {
     let mut restoring = Restoring::default();
@@ -63,6 +75,7 @@ struct Restoring {
 
 #[derive(Deserialize)]
 struct Record<'r> {
+    seq: u64,
     event: &'r str,
     time: &'r str,
     #[serde(borrow)]
@@ -99,13 +112,14 @@ impl Restoring {
     fn take(&mut self, line: &[u8]) {
         let Ok(record) = serde_json::from_slice::<Record<'_>>(line) else { return };
         let (Some(name), Ok(time)) = (record.job, record.time.parse()) else { return };
-        let moment = |text: Option<&str>| text.and_then(|text| text.parse().ok());
-        let asked = moment(record.asked).unwrap_or(time);
+        let asked = record.asked.and_then(|asked| asked.parse().ok()).unwrap_or(time);
         match record.event {
             ENDED => {
                 // One that never started says for itself what it was.
                 let of_itself = || Some((record.parameters.as_ref().and(record.order())?, asked));
-                let Some((order, asked)) = self.open.remove(name).or_else(of_itself) else { return };
+                let open = self.open.remove(name);
+                let started = open.is_some();
+                let Some((order, asked)) = open.or_else(of_itself) else { return };
                 let ended =
                     record.reply.and_then(|reply| Reply::decode(reply.get().as_bytes()).ok()).map(|reply| {
                         Ended {
@@ -114,22 +128,17 @@ impl Restoring {
                             verdict: reply.verdict.into_owned(),
                         }
                     });
-                self.ended.push(Restored { name: name.into(), order, asked, ended: Some((time, ended)) });
+                let end = Some(RestoredEnd { record: record.seq, ended });
+                self.ended.push(Restored { name: name.into(), order, asked, started, end });
             }
             STARTED | KNOWN => {
                 let Some(order) = record.order() else { return };
-                match moment(record.ended) {
-                    None => {
-                        self.open.insert(name.into(), (order, asked));
-                    }
-                    Some(at) => {
-                        self.ended.push(Restored {
-                            name: name.into(),
-                            order,
-                            asked,
-                            ended: Some((at, None)),
-                        });
-                    }
+                if record.ended.is_some() {
+                    // So the first servers kept the ids of what had ended.
+                    let end = Some(RestoredEnd { record: record.seq, ended: None });
+                    self.ended.push(Restored { name: name.into(), order, asked, started: true, end });
+                } else {
+                    self.open.insert(name.into(), (order, asked));
                 }
             }
             _ => {}
@@ -144,12 +153,13 @@ impl Restoring {
     /// Those that have no end.
     fn open(self) -> Vec<Restored> {
         let open = self.open.into_iter();
-        open.map(|(name, (order, asked))| Restored { name, order, asked, ended: None }).collect()
+        let under_way = |(name, (order, asked))| Restored { name, order, asked, started: true, end: None };
+        open.map(under_way).collect()
     }
 }
 
 /// Writes what a server that reads no earlier file of the log has to know.
-pub(super) fn write<'j>(log: &Log, jobs: impl Iterator<Item = &'j Rc<Job>>, ids: &Ids) {
+pub(super) fn write<'j>(log: &Log, jobs: impl Iterator<Item = &'j Rc<Job>>) {
     let mut count: u64 = 0;
     for job in jobs.filter(|job| matches!(job.state(), State::Starting | State::Running)) {
         count = count.saturating_add(1);
@@ -159,18 +169,6 @@ pub(super) fn write<'j>(log: &Log, jobs: impl Iterator<Item = &'j Rc<Job>>, ids:
             line.text("asked", &job.asked().to_string());
             line.text("user", &job.order.user);
             job.order.write(line);
-        });
-    }
-    for (ended, key, known) in ids.in_order_of_their_ends() {
-        count = count.saturating_add(1);
-        log.append(|line| {
-            line.text("event", KNOWN);
-            line.text("job", &known.job);
-            line.text("ended", &ended.to_string());
-            line.text("user", &key.user);
-            line.text("command", "");
-            line.text("id", key.id.as_str());
-            line.hex("request_sha256", known.digest.shown());
         });
     }
     log.append(|line| {

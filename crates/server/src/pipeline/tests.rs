@@ -11,6 +11,7 @@ use wire::PublicKey;
 
 use super::pipeline;
 use crate::config::{Configuration, Limits};
+use crate::jobs::{Bounds, ExecutedIds};
 use crate::log::{Log, Rotation};
 use crate::policy::QUESTIONS;
 use crate::service::Service;
@@ -141,10 +142,12 @@ async fn ask_everything() {
     let rotation = Rotation { bytes: u64::MAX, keep: None };
     for identity in &IDENTITIES {
         let directory = tempfile::tempdir().expect("a directory");
-        let (log, _) = Log::open(&directory.path().join("server.log"), rotation).expect("a log");
+        let path = directory.path().join("server.log");
+        let (log, _) = Log::open(&path, rotation).expect("a log");
+        let (executed, _) = ExecutedIds::open(&path, Bounds::default()).expect("ids");
         let read = Configuration::parse("f", &format!("{COMMANDS}{}", identity.section(key.public())));
         let policy = read.unwrap_or_else(|error| panic!("{error}")).policy;
-        let mut service = Service::new(policy, Limits::default(), log, jail::Launcher::absent());
+        let mut service = Service::new(policy, Limits::default(), log, executed, jail::Launcher::absent());
         service.clock = || "2030-01-01T00:00:00Z".parse().expect("a moment");
         let service = Rc::new(service);
         let connection = if identity.connects == Connects::Plainly { &plain } else { &encrypted };

@@ -53,7 +53,7 @@ impl Book {
         let name = format!("server.log.{}", self.records);
         std::fs::rename(self.path(), self.directory.path().join(name)).expect("moved");
         if compress {
-            tidy(&self.path(), UNBOUNDED, None);
+            tidy(&self.path(), UNBOUNDED, u64::MAX);
         }
     }
 

@@ -320,7 +320,7 @@ async fn a_seal_that_was_cut_short_is_finished_and_not_made_twice() {
 async fn seals_go_on_through_rotation_and_outlive_the_oldest_files() {
     let rotation = Rotation { bytes: 3000, keep: Some(2) };
     let sealed = Sealed::with_epochs(40, rotation).await;
-    tidy(&sealed.log(), rotation, Some(u64::MAX));
+    tidy(&sealed.log(), rotation, u64::MAX);
     let verified = sealed.verify().expect("right");
     assert!(verified.first > 1 && verified.files == 3, "{verified:?}");
     let log = sealed.open_with(rotation);
@@ -336,7 +336,7 @@ async fn seals_go_on_through_rotation_and_outlive_the_oldest_files() {
         append(&log, 30);
     }
     drop(log);
-    tidy(&sealed.log(), rotation, last);
+    tidy(&sealed.log(), rotation, last.unwrap_or(u64::MAX));
     assert!(sealed.verify().expect("right").files > 3);
     drop(sealed.open_with(rotation));
 }
