@@ -361,6 +361,15 @@ async fn a_full_disk_stops_the_work_is_told_and_leaves_no_gap() {
     let mark =
         |mark: &str| json!({"command_type": "os", "command_name": "mark", "parameters": [mark]}).to_string();
     assert_eq!(ask(&connection, &mark("full")).await["code"], "internal");
+    // What the server says of itself is what operators ask then.
+    let metrics = ask(&connection, r#"{"command_type": "metrics"}"#).await;
+    assert!(metrics["result"]["log"]["problem"].is_string(), "{metrics}");
+    for question in ["jobs", "describe"] {
+        let told = ask(&connection, &json!({"command_type": question}).to_string()).await;
+        assert_eq!(told["status"], "success", "{told}");
+    }
+    let history = ask(&connection, r#"{"command_type": "history"}"#).await;
+    assert_eq!(history["code"], "internal", "{history}");
     let text = std::fs::read_to_string(&log).expect("text");
     assert!(text.ends_with('\n'), "no part of a line stays");
     // Sealing waits too, and does not give up.

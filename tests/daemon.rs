@@ -74,15 +74,17 @@ impl Daemon {
             .expect("bidden starts");
         let mut lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
         let mut endpoints = Vec::new();
+        let mut complaints = Vec::new();
         loop {
             let line = lines.next().expect("it says that it serves").expect("text");
             match line.strip_prefix("bidden ").and_then(|rest| rest.split_once(" listens on ")) {
                 Some((_, rest)) => endpoints.extend(rest.split(' ').next().map(str::to_owned)),
                 None if line.starts_with("policy: ") => break,
+                None if line.starts_with("bidden: ") => complaints.push(line),
                 None => panic!("it does not serve: {line}"),
             }
         }
-        let stderr = Arc::new(Mutex::new(Vec::new()));
+        let stderr = Arc::new(Mutex::new(complaints));
         // What comes later is read so that the server never waits for it.
         std::thread::spawn({
             let stderr = Arc::clone(&stderr);

@@ -1,5 +1,7 @@
 //! Jobs from outside: live output, later results, cancelling, queueing, and one execution for one id.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -243,7 +245,8 @@ async fn an_id_is_known_in_every_file_of_the_log() {
     let daemon = Daemon::configured(&format!("{SLEEP}[limits]\nlog_bytes = 65536\n"));
     let connection = connect(&daemon.endpoint).await;
     let (ended, running) = (sleep("0", &json!({"id": "ended"})), sleep("100", &json!({"id": "running"})));
-    assert_eq!(ask(&connection, &ended).await["exit_code"], 0);
+    let before = ask(&connection, &ended).await;
+    assert_eq!(before["exit_code"], 0);
     send(&connection, &running).await;
     while ask(&connection, r#"{"command_type":"jobs"}"#).await["result"].as_array().map(Vec::len) < Some(2) {}
     // Several files' worth.
@@ -255,12 +258,65 @@ async fn an_id_is_known_in_every_file_of_the_log() {
     assert!(files >= 4, "the log was rotated: {files} files");
     let daemon = daemon.killed_and_started_again();
     let connection = connect(&daemon.endpoint).await;
-    assert_eq!(
-        ask(&connection, &ended).await["code"],
-        "gone",
-        "executed, and its result is in an older file"
-    );
+    // What it came to is read from the log as long as its id is not stored elsewhere.
+    let again = ask(&connection, &ended).await;
+    assert!(again["code"] == "gone" || again["job"] == before["job"], "{again}");
     assert_eq!(ask(&connection, &running).await["code"], "unknown_outcome");
+}
+
+/// More commands than are kept, under ids of their own.
+const MANY: usize = 300;
+
+#[tokio::test]
+async fn used_ids_outlive_their_results_whatever_becomes_of_the_server_and_its_file() {
+    let mut daemon =
+        Daemon::configured("[commands.true]\nprogram = '/bin/true'\n[limits]\nlog_bytes = 65536\n");
+    let run =
+        |id: usize| json!({"command_type": "os", "command_name": "true", "id": id.to_string()}).to_string();
+    let connection = connect(&daemon.endpoint).await;
+    for id in 0..MANY {
+        assert_eq!(ask(&connection, &run(id)).await["exit_code"], 0);
+    }
+    type Happening = (&'static str, fn(&Path));
+    let happenings: [Happening; 7] = [
+        ("nothing", |_| {}),
+        ("it is lost", |file| std::fs::remove_file(file).expect("removed")),
+        ("it is empty", |file| std::fs::write(file, "").expect("written")),
+        ("it is something else", |file| std::fs::write(file, "something else").expect("written")),
+        ("it is cut off", |file| {
+            let file = std::fs::File::options().write(true).open(file).expect("open");
+            file.set_len(file.metadata().expect("a length").len() / 2).expect("cut");
+        }),
+        ("parts of it are others", |file| {
+            let mut bytes = std::fs::read(file).expect("read");
+            bytes.iter_mut().skip(5000).step_by(97).for_each(|byte| *byte ^= 0x55);
+            std::fs::write(file, bytes).expect("written");
+        }),
+        ("nothing again", |_| {}),
+    ];
+    for (what, happen) in happenings {
+        let directory = daemon.kill();
+        happen(&directory.path().join("server.ids"));
+        daemon = Daemon::again(directory);
+        let connection = connect(&daemon.endpoint).await;
+        for id in [0, 1, MANY / 2, MANY - 1] {
+            let again = ask(&connection, &run(id)).await;
+            let is_known = again["code"] == "gone" || again["exit_code"] == 0;
+            assert!(is_known, "{what}: {again}");
+            let other = json!({"command_type": "os", "command_name": "true", "parameters": [], "stdin": "x",
+                               "id": id.to_string()});
+            assert_ne!(ask(&connection, &other.to_string()).await["status"], "success");
+        }
+    }
+    let mut started = 0;
+    for file in std::fs::read_dir(daemon.log().parent().expect("a directory")).expect("read") {
+        let path = file.expect("a file").path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("server.log")) {
+            let text = Command::new("zcat").arg("--force").arg(path).output().expect("it runs").stdout;
+            started += String::from_utf8_lossy(&text).matches(r#""event":"started""#).count();
+        }
+    }
+    assert_eq!(started, MANY, "each ran once");
 }
 
 #[test]

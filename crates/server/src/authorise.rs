@@ -74,6 +74,17 @@ pub(crate) enum Question {
     Cancel { job: Named, view: View, by: Rc<str>, timeout: Option<Duration> },
 }
 
+impl Question {
+    /// Whether it is answered also while the log cannot be written, because that is when operators ask it. Nothing is done
+    /// for it, and nothing told that a record has.
+    pub(crate) fn needs_no_record(&self) -> bool {
+        match self {
+            Self::Describe(_) | Self::Jobs(_) | Self::Status { .. } | Self::Metrics => true,
+            Self::Result { .. } | Self::History { .. } | Self::Cancel { .. } => false,
+        }
+    }
+}
+
 /// Which job is meant.
 pub(crate) enum Named {
     /// The one of this name.

@@ -12,7 +12,7 @@ pub(crate) enum Outcome {
     /// The value of an expression, as JSON.
     Value { json: String, type_name: &'static str },
     /// What the server says of itself, as JSON; the log does not keep it.
-    Told { json: String, type_name: &'static str },
+    Told { json: String, type_name: &'static str, needs_record: bool },
     /// The values of an expression over columns, as little-endian doubles, and their SHA-256 for the log.
     Column { rows: u64, bytes: Bytes, sha256: [u8; 32] },
     /// A job runs, and its client does not wait for it.

@@ -24,6 +24,8 @@ pub(crate) struct Recorded {
     id: Option<RequestId>,
     reply: Vec<u8>,
     column: Option<Bytes>,
+    /// It is told to nobody before the log has its record.
+    needs_record: bool,
 }
 
 impl Recorded {
@@ -32,8 +34,15 @@ impl Recorded {
         (self.return_path, self.reply, self.column)
     }
 
-    /// What the client is told when the log could not be written. The result stays untold.
-    pub(crate) fn into_apology(self, _not_written: Unwritable) -> (ReturnPath, Vec<u8>, Option<Bytes>) {
+    /// What the client is told when the log could not be written. A result stays untold; what the server says of itself
+    /// does not.
+    pub(crate) fn into_unrecorded_reply(
+        self,
+        _not_written: Unwritable,
+    ) -> (ReturnPath, Vec<u8>, Option<Bytes>) {
+        if !self.needs_record {
+            return (self.return_path, self.reply, None);
+        }
         let Refusal { failure, .. } = Refusal::internal("");
         let id = self.id.as_ref().map(|id| id.as_str().into());
         let reply = Reply { id, job: None, duration: None, verdict: Verdict::Failed(*failure) };
@@ -50,6 +59,7 @@ pub(crate) fn record(
 ) -> Recorded {
     let mut column = None;
     let mut was_told = false;
+    let mut reply_needs_record = true;
     let mut of_job: Option<(Arc<Ended>, Option<Streamed>)> = None;
     let (verdict, reason) = match result {
         Ok(Outcome::Column { rows, bytes, sha256 }) => {
@@ -59,8 +69,9 @@ pub(crate) fn record(
         Ok(Outcome::Value { json, type_name }) => {
             (Verdict::Value { json: json.into(), type_name: type_name.into() }, None)
         }
-        Ok(Outcome::Told { json, type_name }) => {
+        Ok(Outcome::Told { json, type_name, needs_record }) => {
             was_told = true;
+            reply_needs_record = needs_record;
             (Verdict::Value { json: json.into(), type_name: type_name.into() }, None)
         }
         Ok(Outcome::Running { output }) => (Verdict::Running { output }, None),
@@ -110,6 +121,7 @@ pub(crate) fn record(
         reply: encoded,
         column: column.map(|(bytes, _)| bytes),
         id: entry.id,
+        needs_record: reply_needs_record,
     }
 }
 

@@ -340,7 +340,7 @@ fn send(listeners: &Listeners, service: &Service, recorded: &mut Vec<Recorded>) 
     for reply in recorded.drain(..) {
         let (return_path, body, attachment) = match &written {
             Ok(committed) => reply.into_reply(committed),
-            Err(unwritable) => reply.into_apology(*unwritable),
+            Err(unwritable) => reply.into_unrecorded_reply(*unwritable),
         };
         listeners.reply(&return_path, body, attachment);
     }

@@ -27,14 +27,16 @@ pub(super) async fn answer(
     entry: &mut Entry,
 ) -> Result<Outcome, Refusal> {
     let find = |job: &str, view| service.jobs.find(job, view, service.moment());
+    let needs_record = !question.needs_no_record();
+    let told = |json: String, type_name| Outcome::Told { json, type_name, needs_record };
     match question {
-        Question::Describe(json) => Ok(Outcome::Told { json, type_name: "description" }),
+        Question::Describe(json) => Ok(told(json, "description")),
         Question::Jobs(view) => {
             let jobs = service.jobs.list(&view, service.moment());
             let list: Value = jobs.iter().map(|job| job.describe()).collect();
-            Ok(Outcome::Told { json: list.to_string(), type_name: "jobs" })
+            Ok(told(list.to_string(), "jobs"))
         }
-        Question::Status { job, view } => Ok(status(&*find(&job, &view)?)),
+        Question::Status { job, view } => Ok(told(status(&*find(&job, &view)?), "job")),
         Question::Result { job, view, stream, timeout } => {
             let job = find(&job, &view)?;
             entry.job = Some(job.name.clone());
@@ -48,7 +50,7 @@ pub(super) async fn answer(
                 }
             }
         }
-        Question::Metrics => Ok(Outcome::Told { json: metrics(service).to_string(), type_name: "metrics" }),
+        Question::Metrics => Ok(told(metrics(service).to_string(), "metrics")),
         Question::History { asked, view, timeout } => history(asked, &view, timeout, service).await,
         Question::Cancel { job, view, by, timeout } => {
             let job = match job {
@@ -61,7 +63,7 @@ pub(super) async fn answer(
                 _ = job.ended() => {}
                 () = client.patience() => {}
             }
-            Ok(status(&job))
+            Ok(told(status(&job), "job"))
         }
     }
 }
@@ -111,7 +113,7 @@ async fn history(
             // What the client was not told then it is not told now.
             found.rows.iter_mut().for_each(|row| row.reason = None);
         }
-        Ok(Outcome::Told { json: newest(&found), type_name: "history" })
+        Ok(Outcome::Told { json: newest(&found), type_name: "history", needs_record: true })
     };
     on_worker(service, timeout, read).await
 }
@@ -134,6 +136,6 @@ fn newest(found: &crate::log::History) -> String {
     json!({ "rows": rows, "earlier": found.earlier.saturating_add(left_out) }).to_string()
 }
 
-fn status(job: &Job) -> Outcome {
-    Outcome::Told { json: job.describe().to_string(), type_name: "job" }
+fn status(job: &Job) -> String {
+    job.describe().to_string()
 }
