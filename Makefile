@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench bench-calc bench-history bench-jail soak soak-jail soak-overload fuzz fmt clean \
+.PHONY: help demo test bench bench-calc bench-history bench-ids bench-jail soak soak-jail soak-overload fuzz fmt clean \
 	format dependencies lint docs rust-tests client-tests
 
 # rustup's programs, also in a shell that was open before they were installed.
@@ -41,6 +41,11 @@ bench-history: ## Measure `bidden history` on a log of HISTORY_MIB (1,024) besid
 	@setup/prepare bench
 	cargo build --release --locked --bin bidden --bin bench
 	$(TARGET)/release/bench history $(HISTORY_MIB)
+
+bench-ids: ## Measure what it takes to remember the ids of a thousand commands a second for an hour
+	@setup/prepare bench
+	cargo build --release --locked --bin bench
+	$(TARGET)/release/bench ids
 
 bench-jail: ## Measure what the parts of a jailed command cost
 	@setup/prepare bench

@@ -6,6 +6,7 @@
 mod curve;
 mod echo;
 mod history;
+mod ids;
 mod load;
 mod machine;
 mod overload;
@@ -34,11 +35,14 @@ const USAGE: &str = "\
 usage: bench [all] [--rounds N] [--seconds S]   measure everything (5 rounds, 1 second a load and server)
        bench echo [SERVER CLIENT]               only serve the bare echo, until killed; with CURVE between certificates
        bench history [MIB]                      read back a log of that size (1,024), beside cat and grep
+       bench ids [SECONDS]                      use a thousand ids a second for so long (3,600), faster than that
        bench overload [SECONDS]                 ask for ten times too much (for 60 s) and see that others are served
        bench parts                              what the parts of a jailed command cost, in half a minute
        bench soak [COMMANDS]                    run commands (100,000) and see that nothing grows";
 /// How long `overload` asks for too much where nobody says.
 const OVERLOAD_SECONDS: u64 = 60;
+/// Seconds of commands whose ids `ids` uses where nobody says.
+const AN_HOUR: u64 = 3_600;
 /// Commands that `soak` runs where nobody says.
 const SOAK_COMMANDS: u64 = 100_000;
 /// For each part in each round.
@@ -60,6 +64,8 @@ fn main() -> Result<()> {
         ["parts"] => parts::parts(PART_TIME),
         ["history"] => history::history(HISTORY_MIB),
         ["history", mib] => history::history(mib.parse().context("history wants a number of MiB")?),
+        ["ids"] => ids::ids(AN_HOUR),
+        ["ids", seconds] => ids::ids(seconds.parse().context("ids wants a number of seconds")?),
         ["soak"] => soak::soak(SOAK_COMMANDS),
         ["soak", commands] => soak::soak(commands.parse().context("soak wants a number of commands")?),
         ["help" | "--help" | "-h"] => {

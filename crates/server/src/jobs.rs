@@ -2,6 +2,8 @@
 //! their request, they are kept for a while after their end, and there are never two for one id.
 
 mod executed;
+#[cfg(feature = "bench")]
+mod hour;
 mod ids;
 mod job;
 mod kept;
@@ -20,6 +22,8 @@ use tokio::sync::Notify;
 use wire::RequestId;
 
 pub(crate) use executed::ExecutedIds;
+#[cfg(feature = "bench")]
+pub use hour::{UsedIds, use_ids};
 pub(crate) use ids::Digest;
 pub(crate) use job::{Ended, Job, Order, Piece, State, View};
 pub(crate) use restore::restore_from;

@@ -26,6 +26,8 @@ mod outcome;
 mod refusal;
 mod replies;
 
+#[cfg(feature = "bench")]
+pub use jobs::{UsedIds, use_ids};
 pub use log::{
     Evidence, History, HistoryFilter, HistoryReader, HistoryRow, KeyName, OpenError as LogError, RowState,
     SealError, SealedUpTo, Sealer, SealingState, VerificationKey, Verified, VerifyError,
