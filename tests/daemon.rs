@@ -40,6 +40,12 @@ impl Daemon {
         Self::with_arguments(directory, &["--config", path.to_str().expect("UTF-8")])
     }
 
+    /// Serves what `bidden.toml` in this directory says, by a command that is prepared for it.
+    pub(crate) fn served_by(command: Command, directory: TempDir) -> Self {
+        let path = directory.path().join("bidden.toml");
+        Self::spawn(command, directory, &["--config", path.to_str().expect("UTF-8")])
+    }
+
     /// Under a hard limit of descriptors.
     pub(crate) fn with_descriptors(limit: u32) -> Self {
         let mut command = Command::new("sh");

@@ -16,6 +16,7 @@ mod raw_peer;
 mod served;
 
 mod attacks;
+mod clock;
 mod columns;
 mod commandline;
 mod commands;

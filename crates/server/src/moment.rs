@@ -1,8 +1,9 @@
-//! A clock for what must be remembered so long and not shorter: it goes on while the machine sleeps, no step of the wall
-//! clock moves it, and a server that is started anew goes on where the one before it was.
+//! Clocks that steps of the wall clock do not fool: one for what must be remembered so long and not shorter, which goes on
+//! while the machine sleeps and from one server to the next, and one for dates.
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Where the kernel says which boot this is, as a UUID.
@@ -69,6 +70,38 @@ impl MemoryClock {
     }
 }
 
+/// What is held against dates, such as a user's `not_after`: the wall clock, as long as it does not go back behind the time
+/// that has passed. So a clock that is put back lets nobody in again, and one that is put right later is believed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DateClock {
+    wall: fn() -> Timestamp,
+    since_boot: fn() -> Duration,
+    started: Timestamp,
+    started_since_boot: Duration,
+}
+
+impl DateClock {
+    pub(crate) fn new() -> Self {
+        Self::of(Timestamp::now, since_boot)
+    }
+
+    /// The same with another wall clock.
+    #[cfg(test)]
+    pub(crate) fn by(wall: fn() -> Timestamp) -> Self {
+        Self::of(wall, since_boot)
+    }
+
+    fn of(wall: fn() -> Timestamp, since_boot: fn() -> Duration) -> Self {
+        Self { wall, since_boot, started: wall(), started_since_boot: since_boot() }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        let passed = (self.since_boot)().saturating_sub(self.started_since_boot);
+        let passed = SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
+        (self.wall)().max(self.started.saturating_add(passed).unwrap_or(Timestamp::MAX))
+    }
+}
+
 /// CLOCK_BOOTTIME of clock_gettime(2).
 fn since_boot() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
@@ -82,7 +115,9 @@ fn boot() -> u128 {
 
 #[cfg(test)]
 mod tests {
-    use super::{ClockState, MemoryClock, Moment, boot};
+    use super::{ClockState, DateClock, MemoryClock, Moment, boot};
+    use jiff::{SignedDuration, Timestamp};
+    use std::cell::Cell;
     use std::time::Duration;
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -125,6 +160,39 @@ mod tests {
             assert!(clock.now() >= last);
             last = clock.now();
             state = clock.state(last);
+        }
+    }
+
+    thread_local! {
+        static WALL_SECONDS: Cell<i64> = const { Cell::new(0) };
+        static SECONDS_SINCE_BOOT: Cell<u64> = const { Cell::new(0) };
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_put_back_undoes_no_date_and_one_that_is_put_right_is_believed() {
+        const START: i64 = 4_200_000_000;
+        let set = |wall, since_boot| {
+            WALL_SECONDS.set(wall);
+            SECONDS_SINCE_BOOT.set(since_boot);
+        };
+        let wall = || Timestamp::from_second(WALL_SECONDS.get()).expect("a time");
+        set(START, 100);
+        let clock = DateClock::of(wall, || Duration::from_secs(SECONDS_SINCE_BOOT.get()));
+        let passed = || clock.now().duration_since(Timestamp::from_second(START).expect("a time"));
+        for (wall, since_boot, seconds) in [
+            (START, 100, 0),
+            (START + 10, 110, 10),
+            // Put back, once and again: time goes on.
+            (START - 7200, 120, 20),
+            (0, 130, 30),
+            // Put forward, and back again: it was wrong in between.
+            (START + 7200, 140, 7200),
+            (START + 50, 150, 50),
+            // It was wrong from the start on.
+            (START + 3_000_000_000, 160, 3_000_000_000),
+        ] {
+            set(wall, since_boot);
+            assert_eq!(passed(), SignedDuration::from_secs(seconds));
         }
     }
 

@@ -13,7 +13,7 @@ use crate::admit::Gate;
 use crate::config::Limits;
 use crate::jobs::{Bounds, ExecutedIds, Jobs};
 use crate::log::{Committed, Log, Unwritable};
-use crate::moment::{MemoryClock, Moment};
+use crate::moment::{DateClock, MemoryClock, Moment};
 use crate::policy::Policy;
 use crate::replies::Replies;
 
@@ -33,7 +33,7 @@ pub(crate) struct Service {
     /// Shared with the thread that decides who may connect.
     policy: Arc<RwLock<Arc<Policy>>>,
     replaced: Notify,
-    pub(crate) clock: fn() -> Timestamp,
+    pub(crate) clock: DateClock,
     memory_clock: MemoryClock,
     pub(crate) shutdown_grace: Duration,
     pub(crate) gate: Gate,
@@ -56,7 +56,7 @@ impl Service {
         Self {
             policy: Arc::new(RwLock::new(Arc::new(policy))),
             replaced: Notify::new(),
-            clock: Timestamp::now,
+            clock: DateClock::new(),
             memory_clock: executed.clock(),
             shutdown_grace: limits.shutdown_grace,
             gate: Gate::new(limits),
@@ -88,11 +88,13 @@ impl Service {
     /// Who may connect: the users of the policy that holds at that moment.
     pub(crate) fn admission(&self) -> Admission {
         let (policy, clock) = (Arc::clone(&self.policy), self.clock);
-        Arc::new(move |key| current(&policy).user_of_key(key).is_some_and(|user| !user.has_expired(clock())))
+        Arc::new(move |key| {
+            current(&policy).user_of_key(key).is_some_and(|user| !user.has_expired(clock.now()))
+        })
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        (self.clock)()
+        self.clock.now()
     }
 
     /// The moment that what is remembered is counted from.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::civil::date;
+use jiff::fmt::temporal::Pieces;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -155,14 +158,14 @@ impl<'d> Item<'d> {
     }
 
     /// The moment at which something ends: an RFC 3339 date and time with its offset from UTC.
-    pub(super) fn moment(&self) -> Result<jiff::Timestamp, Fault> {
+    pub(super) fn moment(&self) -> Result<Timestamp, Fault> {
         let text = match self.value.get_ref() {
             DeValue::String(text) => text.to_string(),
             DeValue::Datetime(datetime) => datetime.to_string(),
             _ => String::new(),
         };
-        text.parse()
-            .map_err(|_| self.expected("a date and time with its offset, such as 2030-12-31T23:59:59Z"))
+        let wrong = || self.expected("a date and time with its offset, such as 2030-12-31T23:59:59Z");
+        text.parse().or_else(|_| last_days_of_time(&text).ok_or_else(wrong))
     }
 
     /// A table with these keys and no others.
@@ -178,6 +181,13 @@ impl<'d> Item<'d> {
     fn table(&self) -> Result<&'d DeTable<'d>, Fault> {
         self.value.get_ref().as_table().ok_or_else(|| self.expected("a table"))
     }
+}
+
+/// The last moment there is, for the dates behind it that are written to mean "never": 9999-12-31 with any time.
+fn last_days_of_time(text: &str) -> Option<Timestamp> {
+    let pieces = Pieces::parse(text).ok()?;
+    (pieces.offset().is_some() && pieces.time().is_some() && pieces.date() >= date(9999, 12, 30))
+        .then_some(Timestamp::MAX)
 }
 
 fn entries<'d>(of: &str, table: &'d DeTable<'d>) -> Vec<(Name<'d>, Item<'d>)> {

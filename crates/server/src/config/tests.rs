@@ -343,6 +343,26 @@ fn a_user_is_a_key_of_his_own() {
 }
 
 #[test]
+fn a_date_can_be_as_late_as_its_spelling_goes() {
+    for (moment, is_the_last) in [
+        ("9999-12-31T23:59:59Z", true),
+        ("'9999-12-31T23:59:59.999999999+00:00'", true),
+        ("9999-12-31T00:00:00-23:00", true),
+        ("9999-12-30T00:00:00Z", false),
+        ("2100-02-28T23:59:60Z", false),
+        ("2500-01-01T00:00:00+14:00", false),
+        ("1969-12-31T23:59:59Z", false),
+    ] {
+        let text = format!("[users.local]\nroles = []\nnot_after = {moment}");
+        let policy = parse(&text).unwrap_or_else(|error| panic!("{moment}: {error}")).policy;
+        let not_after = policy.local().not_after.expect(moment);
+        assert_eq!(not_after == jiff::Timestamp::MAX, is_the_last, "{moment}");
+    }
+    parse("[users.local]\nroles = []\nnot_after = '9999-12-31'").expect_err("no time");
+    parse("[users.local]\nroles = []\nnot_after = '10000-01-01T00:00:00Z'").expect_err("no year");
+}
+
+#[test]
 fn listeners_log_and_limits_are_read() {
     let text = "[server]\nlog = 'x/server.log'\nseal = '/var/seal'\n[[listeners]]\nendpoint = 'tcp://127.0.0.1:5556'\nplain = true\n\
                 [limits]\ncommands_at_once = 7\ncomputations_waiting = 8\nshutdown_grace = '1m'";

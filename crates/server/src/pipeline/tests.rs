@@ -13,6 +13,7 @@ use super::pipeline;
 use crate::config::{Configuration, Limits};
 use crate::jobs::{Bounds, ExecutedIds};
 use crate::log::{Log, Rotation};
+use crate::moment::DateClock;
 use crate::policy::QUESTIONS;
 use crate::service::Service;
 
@@ -148,7 +149,7 @@ async fn ask_everything() {
         let read = Configuration::parse("f", &format!("{COMMANDS}{}", identity.section(key.public())));
         let policy = read.unwrap_or_else(|error| panic!("{error}")).policy;
         let mut service = Service::new(policy, Limits::default(), log, executed, jail::Launcher::absent());
-        service.clock = || "2030-01-01T00:00:00Z".parse().expect("a moment");
+        service.clock = DateClock::by(|| "2030-01-01T00:00:00Z".parse().expect("a moment"));
         let service = Rc::new(service);
         let connection = if identity.connects == Connects::Plainly { &plain } else { &encrypted };
         for (request, questions, code) in REQUESTS {
