@@ -1,47 +1,47 @@
-//! Fourth stage: is it new, and is there room now? Takes the places before the work begins; the work owns them until it
+//! Fifth stage: is it new, and is there room now? Takes the places before the work begins; the work owns them until it
 //! ends.
 
-mod rate;
+mod columns;
+mod line;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::authorise::{Authorised, Computation, Execution, Question, Work};
 use crate::config::Limits;
 use crate::jobs::{Job, Jobs, Order};
-use crate::limits::{COLUMN_BYTES_AT_ONCE, WAITS_BY_USER};
+use crate::limits::{HISTORY_WAITING, WAITS_BY_USER};
 use crate::log::Log;
 use crate::moment::Moment;
 use crate::policy::User;
 use crate::refusal::Refusal;
-use rate::Rates;
+pub(crate) use columns::ColumnRoom;
+use columns::Columns;
+use line::{Line, NoPlace};
 
 const KIB: usize = 1024;
 
-/// The room there is.
+/// The room there is, and each user's part of it: docs/limits.md has the table.
 pub(crate) struct Gate {
-    commands: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
-    computations: Arc<Semaphore>,
-    workers: Arc<Semaphore>,
-    column_kib: Arc<Semaphore>,
-    history: Arc<Semaphore>,
+    commands: Line,
+    workers: Line,
+    history: Line,
     by_user: Counts,
     by_command: Counts,
     waits: Counts,
     cancels: Counts,
-    rates: Rates,
+    histories: Counts,
+    columns: Columns,
     limits: Limits,
 }
 
 /// Work for which there is room.
 pub(crate) struct Admitted<'f> {
+    user: Arc<User>,
     task: Task<'f>,
     waits: Option<Counted>,
 }
@@ -60,17 +60,20 @@ pub(crate) enum Task<'f> {
 
 /// The places that a job takes.
 pub(crate) struct Place {
-    /// Among those that run, or among those that wait.
-    _permit: OwnedSemaphorePermit,
-    waits: bool,
-    _of_user: Counted,
-    _of_command: Option<Counted>,
+    command: line::Place,
+    shares: (Counted, Option<Counted>),
+}
+
+/// The places of a job that may run.
+pub(crate) struct Turn {
+    _command: line::Turn,
+    _shares: (Counted, Option<Counted>),
 }
 
 impl<'f> Admitted<'f> {
-    /// The task, and what is to be held until it is answered.
-    pub(crate) fn into_parts(self) -> (Task<'f>, Option<Counted>) {
-        (self.task, self.waits)
+    /// Whose it is, the task, and what is to be held until it is answered.
+    pub(crate) fn into_parts(self) -> (Arc<User>, Task<'f>, Option<Counted>) {
+        (self.user, self.task, self.waits)
     }
 }
 
@@ -78,48 +81,40 @@ impl Gate {
     pub(crate) fn new(limits: Limits) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            commands: Arc::new(Semaphore::new(limits.commands_at_once)),
-            waiting: Arc::new(Semaphore::new(limits.commands_waiting)),
-            computations: Arc::new(Semaphore::new(limits.computations_waiting)),
-            workers: Arc::new(Semaphore::new(workers)),
-            column_kib: Arc::new(Semaphore::new(COLUMN_BYTES_AT_ONCE / KIB)),
-            history: Arc::new(Semaphore::new(1)),
+            commands: Line::new(limits.commands_at_once, limits.commands_waiting),
+            workers: Line::new(workers, limits.computations_waiting),
+            history: Line::new(1, HISTORY_WAITING),
             by_user: Counts::default(),
             by_command: Counts::default(),
             waits: Counts::default(),
             cancels: Counts::default(),
-            rates: Rates::default(),
+            histories: Counts::default(),
+            columns: Columns::default(),
             limits,
         }
     }
 
     /// Commands that run.
     pub(crate) fn running(&self) -> usize {
-        self.limits.commands_at_once.saturating_sub(self.commands.available_permits())
+        self.commands.counts().0
     }
 
     /// Commands that wait for their turn.
     pub(crate) fn waiting(&self) -> usize {
-        self.limits.commands_waiting.saturating_sub(self.waiting.available_permits())
+        self.commands.counts().1
     }
 
     /// Computations that a worker does, or that wait for one.
     pub(crate) fn computing(&self) -> usize {
-        self.limits.computations_waiting.saturating_sub(self.computations.available_permits())
-    }
-
-    /// Whether this user may ask again so soon.
-    fn take_turn(&self, user: &User) -> Result<(), Refusal> {
-        let Some(rate) = user.requests_per_second.or(self.limits.requests_per_second) else { return Ok(()) };
-        let taken = self.rates.take(&user.name, rate, Instant::now());
-        taken.map_err(|wait| Refusal::busy_for("you ask too often", wait))
+        let (working, waiting) = self.workers.counts();
+        working.saturating_add(waiting)
     }
 
     /// Lets nothing more in: what comes from now on, or waits for its turn, is answered `busy`.
     pub(crate) fn close(&self) {
         self.commands.close();
-        self.waiting.close();
-        self.computations.close();
+        self.workers.close();
+        self.history.close();
     }
 
     /// The places for a job, one of which may be to wait for its turn.
@@ -136,44 +131,38 @@ impl Gate {
             }
             None => None,
         };
-        let (permit, waits) = match Arc::clone(&self.commands).try_acquire_owned() {
-            Ok(permit) => (permit, false),
-            Err(_) => (take(&self.waiting, "too many commands are running and waiting")?, true),
-        };
-        Ok(Place { _permit: permit, waits, _of_user: of_user, _of_command: of_command })
+        let command = self.commands.enter(&order.user).map_err(no_place)?;
+        Ok(Place { command, shares: (of_user, of_command) })
     }
 
-    /// Waits for the turn of a job, whose place it then has. Those who came before go before.
-    pub(crate) async fn turn(&self, place: Place) -> Result<Place, Refusal> {
-        if !place.waits {
-            return Ok(place);
-        }
-        let permit = Arc::clone(&self.commands).acquire_owned().await.map_err(|_| stopping())?;
-        Ok(Place { _permit: permit, waits: false, ..place })
+    /// A worker for one user's work, as soon as it is that user's turn.
+    pub(crate) async fn worker(&self, user: &str) -> Result<line::Turn, Refusal> {
+        let place = self.workers.enter(user).map_err(|why| match why {
+            NoPlace::Closed => stopping(),
+            NoPlace::Full => Refusal::busy("too many computations are waiting"),
+        })?;
+        place.turn().await.map_err(no_place)
     }
 
-    /// A place in the queue for a worker, for a computation that turned out to be long.
-    pub(crate) fn queue_computation(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        take(&self.computations, "too many computations are waiting")
+    /// The right to read the log, which one at a time has: it can be long. Nobody waits for it twice.
+    pub(crate) async fn history(&self, user: &str) -> Result<line::Turn, Refusal> {
+        let waits = self.histories.take(user, 1);
+        let _waits = waits.ok_or_else(|| Refusal::busy("you read the history already"))?;
+        self.history.enter(user).map_err(no_place)?.turn().await.map_err(no_place)
     }
 
-    /// The right to read the log, which one at a time has: it can be long.
-    pub(crate) fn history(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        take(&self.history, "someone else reads the history")
+    /// Room for this many bytes of one user's columns.
+    pub(crate) fn room_for_columns(&self, user: &str, bytes: usize) -> Result<ColumnRoom, Refusal> {
+        let kib = bytes.div_ceil(KIB);
+        self.columns.take(user, kib).ok_or_else(|| Refusal::busy("too many columns are being computed"))
     }
+}
 
-    /// Room for this many bytes of columns.
-    pub(crate) fn room_for_columns(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-        let kib = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX);
-        Arc::clone(&self.column_kib)
-            .try_acquire_many_owned(kib)
-            .map_err(|_| Refusal::busy("too many columns are being computed"))
-    }
-
-    /// A worker, as soon as one is free.
-    pub(crate) async fn worker(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        let worker = Arc::clone(&self.workers).acquire_owned().await;
-        worker.map_err(|_| Refusal::internal("the workers are gone"))
+impl Place {
+    /// Waits for the turn of the job.
+    pub(crate) async fn turn(self) -> Result<Turn, Refusal> {
+        let command = self.command.turn().await.map_err(no_place)?;
+        Ok(Turn { _command: command, _shares: self.shares })
     }
 }
 
@@ -192,10 +181,6 @@ pub(crate) fn admit<'f>(
     if needs_record && log.is_broken() {
         return Err(Refusal::internal("the log cannot be written"));
     }
-    // Whoever asks too often can still end what he has begun.
-    if !matches!(work, Work::Tell(Question::Cancel { .. })) {
-        gate.take_turn(&user)?;
-    }
     let task = match work {
         Work::Os(execution) => {
             if let Some(job) = jobs.known(&execution.order, now)? {
@@ -206,7 +191,7 @@ pub(crate) fn admit<'f>(
                 Task::Start { job, execution, place }
             }
         }
-        Work::Compute(_) if gate.computations.is_closed() => return Err(stopping()),
+        Work::Compute(_) if gate.workers.is_closed() => return Err(stopping()),
         Work::Compute(computation) => Task::Compute(computation),
         Work::Tell(question) => Task::Tell(question),
     };
@@ -220,13 +205,14 @@ pub(crate) fn admit<'f>(
     let too_many = || Refusal::busy("you wait for too many jobs");
     let wait = |counts: &Counts| counts.take(&user.name, WAITS_BY_USER).ok_or_else(too_many);
     let waits = counts.map(wait).transpose()?;
-    Ok(Admitted { task, waits })
+    Ok(Admitted { user, task, waits })
 }
 
-fn take(semaphore: &Arc<Semaphore>, full: &'static str) -> Result<OwnedSemaphorePermit, Refusal> {
-    Arc::clone(semaphore)
-        .try_acquire_owned()
-        .map_err(|_| if semaphore.is_closed() { stopping() } else { Refusal::busy(full) })
+fn no_place(why: NoPlace) -> Refusal {
+    match why {
+        NoPlace::Closed => stopping(),
+        NoPlace::Full => Refusal::busy("too much is running and waiting"),
+    }
 }
 
 fn stopping() -> Refusal {

@@ -1,4 +1,4 @@
-//! Third stage: may this user have this?
+//! Fourth stage: may this user have this?
 //!
 //! The one place where a request becomes something that can be executed, and the only one that asks the policy.
 

@@ -1,4 +1,4 @@
-//! Second stage: what is asked? The closed schema is `wire`'s; here its verdict becomes a stage of the way, and the
+//! Third stage: what is asked? The closed schema is `wire`'s; here its verdict becomes a stage of the way, and the
 //! frames after the first become the columns that the request names.
 
 use std::borrow::Cow;
@@ -8,8 +8,8 @@ use bytes::Bytes;
 use wire::limits::MAX_COLUMN_BYTES;
 use wire::{Action, Delivery, ErrorCode, Request, decode_request};
 
-use crate::authenticate::Authenticated;
 use crate::entry::Entry;
+use crate::pace::Paced;
 use crate::policy::User;
 use crate::refusal::Refusal;
 
@@ -33,11 +33,8 @@ impl<'f> Decoded<'f> {
 }
 
 /// Reads the request, or says which key of it is wrong.
-pub(crate) fn decode<'f>(
-    authenticated: Authenticated<'f>,
-    entry: &mut Entry,
-) -> Result<Decoded<'f>, Refusal> {
-    let (user, frame) = authenticated.into_parts();
+pub(crate) fn decode<'f>(paced: Paced<'f>, entry: &mut Entry) -> Result<Decoded<'f>, Refusal> {
+    let (user, frame) = paced.into_parts();
     let Some(body) = &frame.body else {
         return Err(Refusal::open(
             ErrorCode::InvalidRequest,

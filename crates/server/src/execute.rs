@@ -1,4 +1,4 @@
-//! Fifth stage: do it. One match over the closed set of work.
+//! Sixth stage: do it. One match over the closed set of work.
 
 mod columns;
 mod command;
@@ -27,7 +27,7 @@ pub(crate) async fn execute(
     listeners: &Listeners,
     entry: &mut Entry,
 ) -> Result<Outcome, Refusal> {
-    let (task, _waits) = admitted.into_parts();
+    let (user, task, _waits) = admitted.into_parts();
     match task {
         Task::Start { job, execution, place } => {
             entry.job = Some(Rc::clone(&job.name));
@@ -44,7 +44,9 @@ pub(crate) async fn execute(
             let client = Client::new(service, listeners, entry, execution.timeout);
             Box::pin(deliver::deliver(client, &job, execution.delivery, None)).await
         }
-        Task::Compute(computation) => computation::evaluate(computation, service).await,
-        Task::Tell(question) => Box::pin(question::answer(question, service, listeners, entry)).await,
+        Task::Compute(computation) => computation::evaluate(computation, service, &user.name).await,
+        Task::Tell(question) => {
+            Box::pin(question::answer(question, &user.name, service, listeners, entry)).await
+        }
     }
 }

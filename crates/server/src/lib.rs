@@ -16,6 +16,7 @@ mod authenticate;
 mod authorise;
 mod decode;
 mod execute;
+mod pace;
 mod record;
 
 mod entry;

@@ -18,6 +18,9 @@ pub const COMPUTATIONS_WAITING: usize = 256;
 /// `busy`.
 pub const COLUMN_BYTES_AT_ONCE: usize = 256 * 1024 * 1024;
 
+/// The same of one user.
+pub const COLUMN_BYTES_BY_USER: usize = 64 * 1024 * 1024;
+
 /// The most that `computations_waiting` can be set to.
 pub const MAX_COMPUTATIONS_WAITING: usize = 4096;
 
@@ -141,11 +144,29 @@ pub const MAX_COMMANDS_BY_USER: usize = 4096;
 /// The most that `requests_per_second` can be set to.
 pub const MAX_REQUESTS_PER_SECOND: u32 = 1_000_000;
 
+/// Bytes of requests, without columns, that a user may send in a second, where `request_bytes_per_second` says nothing else.
+pub const REQUEST_BYTES_PER_SECOND: u64 = 16 * 1024 * 1024;
+
+/// The least that `request_bytes_per_second` can be set to.
+pub const MIN_REQUEST_BYTES_PER_SECOND: i64 = 1024;
+
+/// The most that `request_bytes_per_second` can be set to.
+pub const MAX_REQUEST_BYTES_PER_SECOND: i64 = 1024 * 1024 * 1024;
+
+/// Refused requests of each user in a second that have a record. The next record has the number of the others.
+pub const REFUSALS_RECORDED: u64 = 100;
+
+/// Bytes of a refused request that reach the log as they are. Of a longer one the log has an excerpt and a hash.
+pub const MAX_LOGGED_REFUSAL_BYTES: usize = 1024;
+
 /// How much of its rate a user may use at once, after a time without requests.
 pub const RATE_BURST: Duration = Duration::from_secs(1);
 
 /// Rows of the history in one reply. Of more the newest.
 pub const HISTORY_ROWS: usize = 1000;
+
+/// Users who wait for their turn to read the history. One more is answered `busy`.
+pub const HISTORY_WAITING: usize = 64;
 
 /// Bytes of all rows of the history in one reply. Of more the newest rows.
 pub const HISTORY_BYTES: usize = 1024 * 1024;

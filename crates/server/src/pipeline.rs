@@ -12,6 +12,7 @@ use crate::decode::decode;
 use crate::entry::Entry;
 use crate::execute::execute;
 use crate::outcome::Outcome;
+use crate::pace::pace;
 use crate::policy::Policy;
 use crate::record::{Recorded, record};
 use crate::refusal::Refusal;
@@ -34,7 +35,8 @@ async fn fulfil(
     entry: &mut Entry,
 ) -> Result<Outcome, Refusal> {
     let authenticated = authenticate(frame, policy, service.now(), entry)?;
-    let decoded = decode(authenticated, entry)?;
+    let paced = pace(authenticated, &service.paces)?;
+    let decoded = decode(paced, entry)?;
     let authorised = authorise(decoded, policy, entry)?;
     let Service { gate, jobs, log, .. } = &**service;
     let admitted = admit(authorised, gate, jobs, log, service.now(), service.moment())?;

@@ -14,6 +14,7 @@ use crate::config::Limits;
 use crate::jobs::{Bounds, ExecutedIds, Jobs};
 use crate::log::{Committed, Log, Unwritable};
 use crate::moment::{DateClock, MemoryClock, Moment};
+use crate::pace::{Paces, Refusals};
 use crate::policy::Policy;
 use crate::replies::Replies;
 
@@ -36,6 +37,8 @@ pub(crate) struct Service {
     pub(crate) clock: DateClock,
     memory_clock: MemoryClock,
     pub(crate) shutdown_grace: Duration,
+    pub(crate) paces: Paces,
+    pub(crate) refusals: Refusals,
     pub(crate) gate: Gate,
     pub(crate) log: Log,
     pub(crate) launcher: Launcher,
@@ -59,6 +62,8 @@ impl Service {
             clock: DateClock::new(),
             memory_clock: executed.clock(),
             shutdown_grace: limits.shutdown_grace,
+            paces: Paces::new(limits),
+            refusals: Refusals::default(),
             gate: Gate::new(limits),
             log,
             launcher,

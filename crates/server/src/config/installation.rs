@@ -11,7 +11,8 @@ use super::section::Item;
 use crate::limits::{
     COMMANDS_AT_ONCE, COMMANDS_BY_USER, COMMANDS_WAITING, COMPUTATIONS_WAITING, LOG_BYTES,
     MAX_COMMANDS_AT_ONCE, MAX_COMMANDS_BY_USER, MAX_COMMANDS_WAITING, MAX_COMPUTATIONS_WAITING,
-    MAX_LOG_BYTES, MAX_LOG_FILES, MAX_REQUESTS_PER_SECOND, MAX_SHUTDOWN_GRACE, MIN_LOG_BYTES, SHUTDOWN_GRACE,
+    MAX_LOG_BYTES, MAX_LOG_FILES, MAX_REQUEST_BYTES_PER_SECOND, MAX_REQUESTS_PER_SECOND, MAX_SHUTDOWN_GRACE,
+    MIN_LOG_BYTES, MIN_REQUEST_BYTES_PER_SECOND, REQUEST_BYTES_PER_SECOND, SHUTDOWN_GRACE,
 };
 
 /// A socket that the configuration asks for.
@@ -66,6 +67,9 @@ pub struct Limits {
     pub commands_at_once: usize,
     /// Requests that a user may send in a second, for whom no other number is said; `None` sets no limit.
     pub requests_per_second: Option<u32>,
+    /// Bytes of requests that a user may send in a second, from [`MIN_REQUEST_BYTES_PER_SECOND`] to
+    /// [`MAX_REQUEST_BYTES_PER_SECOND`].
+    pub request_bytes_per_second: u64,
     /// Commands that wait for their turn, from 1 to [`MAX_COMMANDS_WAITING`].
     pub commands_waiting: usize,
     /// Commands of one user that run or wait, from 1 to [`MAX_COMMANDS_BY_USER`].
@@ -85,6 +89,7 @@ impl Default for Limits {
         Self {
             commands_at_once: COMMANDS_AT_ONCE,
             requests_per_second: None,
+            request_bytes_per_second: REQUEST_BYTES_PER_SECOND,
             commands_waiting: COMMANDS_WAITING,
             commands_by_user: COMMANDS_BY_USER,
             computations_waiting: COMPUTATIONS_WAITING,
@@ -98,6 +103,7 @@ impl Default for Limits {
 pub(super) fn limits(item: &Item<'_>) -> Result<Limits, Fault> {
     let section = item.section(&[
         "requests_per_second",
+        "request_bytes_per_second",
         "commands_at_once",
         "commands_waiting",
         "commands_by_user",
@@ -114,6 +120,11 @@ pub(super) fn limits(item: &Item<'_>) -> Result<Limits, Fault> {
     };
     Ok(Limits {
         requests_per_second: section.optional("requests_per_second", rate)?,
+        request_bytes_per_second: section
+            .optional("request_bytes_per_second", |item| {
+                item.integer(MIN_REQUEST_BYTES_PER_SECOND, MAX_REQUEST_BYTES_PER_SECOND)
+            })?
+            .map_or(defaults.request_bytes_per_second, i64::unsigned_abs),
         commands_at_once: count("commands_at_once", MAX_COMMANDS_AT_ONCE, defaults.commands_at_once)?,
         commands_waiting: count("commands_waiting", MAX_COMMANDS_WAITING, defaults.commands_waiting)?,
         commands_by_user: count("commands_by_user", MAX_COMMANDS_BY_USER, defaults.commands_by_user)?,

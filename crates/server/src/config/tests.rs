@@ -98,7 +98,7 @@ fn unknown_keys_stop_the_start_wherever_they_stand() {
     wrong("[server]\nlogs = 'x'", "f:2:1: unknown key `logs` in `server`; did you mean `log`?");
     wrong(
         "[limits]\n commands = 1",
-        "f:2:2: unknown key `commands` in `limits`; known are `requests_per_second`, `commands_at_once`, `commands_waiting`, `commands_by_user`, `computations_waiting`, `log_bytes`, `log_files`, `shutdown_grace`",
+        "f:2:2: unknown key `commands` in `limits`; known are `requests_per_second`, `request_bytes_per_second`, `commands_at_once`, `commands_waiting`, `commands_by_user`, `computations_waiting`, `log_bytes`, `log_files`, `shutdown_grace`",
     );
     wrong("[roles.r]\nright = []", "f:2:1: unknown key `right` in `roles.r`; did you mean `rights`?");
     wrong(

@@ -1,14 +1,16 @@
 //! Evaluating an expression over columns, always on a worker thread. Columns that came as frames give a frame, columns
 //! that came as JSON lists give a JSON list.
 
+use std::future::ready;
+
 use bytes::Bytes;
 use calc::{Budget, Columns, Value, Variables};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::OwnedSemaphorePermit;
 use wire::Numbers;
 
 use super::spelling::{refusal, spelled};
 use super::worker::on_worker;
+use crate::admit::ColumnRoom;
 use crate::authorise::Computation;
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
@@ -24,16 +26,17 @@ pub(super) async fn evaluate(
     scalars: Variables,
     lists: Vec<Named>,
     service: &Service,
+    user: &str,
 ) -> Result<Outcome, Refusal> {
     let frames: Vec<(String, Bytes)> = computation
         .columns
         .into_iter()
         .map(|column| (column.name.into_owned(), column.bytes.clone()))
         .collect();
-    let room = service.gate.room_for_columns(frames.iter().map(|(_, bytes)| bytes.len()).sum())?;
+    let room = service.gate.room_for_columns(user, frames.iter().map(|(_, bytes)| bytes.len()).sum())?;
     let expression = computation.expression.into_owned();
     let numbers = computation.numbers;
-    let work = move || {
+    let work = move |()| {
         let wants_frame = !frames.is_empty();
         let decoded = frames.into_iter().map(|(name, bytes)| (name, doubles(&bytes)));
         let named: Vec<Named> = lists.into_iter().chain(decoded).collect();
@@ -45,7 +48,7 @@ pub(super) async fn evaluate(
             .map_err(|error| refusal(&error))?;
         if wants_frame { Ok(as_frame(&values, room)) } else { as_list(&values, numbers) }
     };
-    on_worker(service, computation.timeout, work).await
+    on_worker(service, user, computation.timeout, ready(Ok(())), work).await
 }
 
 fn doubles(bytes: &[u8]) -> Vec<f64> {
@@ -56,7 +59,7 @@ fn doubles(bytes: &[u8]) -> Vec<f64> {
 /// A column on its way to the client, which takes its room until it has left.
 struct Sent {
     bytes: Vec<u8>,
-    _room: OwnedSemaphorePermit,
+    _room: ColumnRoom,
 }
 
 impl AsRef<[u8]> for Sent {
@@ -65,7 +68,7 @@ impl AsRef<[u8]> for Sent {
     }
 }
 
-fn as_frame(values: &[f64], room: OwnedSemaphorePermit) -> Outcome {
+fn as_frame(values: &[f64], room: ColumnRoom) -> Outcome {
     let mut bytes = vec![0; size_of_val(values)];
     let (doubles, _) = bytes.as_chunks_mut::<DOUBLE_BYTES>();
     for (double, value) in doubles.iter_mut().zip(values) {

@@ -72,10 +72,10 @@ async fn live(
 ) -> Result<Verdict<'static>, Refusal> {
     let Execution { program, mut plan, timeout, .. } = execution;
     let until = timeout.and_then(|timeout| deadline(entry, timeout));
-    let _place = tokio::select! {
+    let _turn = tokio::select! {
         biased;
         () = job.cancelled() => return Err(cancelled(job)),
-        place = service.gate.turn(place) => place?,
+        turn = place.turn() => turn?,
         () = passed(until) => return Err(not_in_time()),
     };
     let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));

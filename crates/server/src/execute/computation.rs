@@ -1,5 +1,7 @@
 //! Evaluating an expression: in place when it is cheap, which most are, and on a worker thread when it is not.
 
+use std::future::ready;
+
 use calc::{Budget, ErrorKind, Value, Variables};
 use wire::{ErrorCode, Variable};
 
@@ -11,15 +13,19 @@ use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 use crate::service::Service;
 
-pub(super) async fn evaluate(computation: Computation<'_>, service: &Service) -> Result<Outcome, Refusal> {
+pub(super) async fn evaluate(
+    computation: Computation<'_>,
+    service: &Service,
+    user: &str,
+) -> Result<Outcome, Refusal> {
     let (scalars, lists) = values(&computation.variables)?;
     if !lists.is_empty() || !computation.columns.is_empty() {
-        return Box::pin(columns::evaluate(computation, scalars, lists, service)).await;
+        return Box::pin(columns::evaluate(computation, scalars, lists, service, user)).await;
     }
     match calc::evaluate(&computation.expression, &scalars, &mut Budget::small()) {
         Ok(value) => spelled(&value, computation.numbers),
         Err(error) if error.kind() == ErrorKind::Fuel => {
-            Box::pin(evaluate_on_worker(computation, scalars, service)).await
+            Box::pin(evaluate_on_worker(computation, scalars, service, user)).await
         }
         Err(error) => Err(refusal(&error)),
     }
@@ -31,14 +37,15 @@ async fn evaluate_on_worker(
     computation: Computation<'_>,
     scalars: Variables,
     service: &Service,
+    user: &str,
 ) -> Result<Outcome, Refusal> {
     let expression = computation.expression.into_owned();
     let numbers = computation.numbers;
-    let work = move || match calc::evaluate(&expression, &scalars, &mut Budget::full()) {
+    let work = move |()| match calc::evaluate(&expression, &scalars, &mut Budget::full()) {
         Ok(value) => spelled(&value, numbers),
         Err(error) => Err(refusal(&error)),
     };
-    on_worker(service, computation.timeout, work).await
+    on_worker(service, user, computation.timeout, ready(Ok(())), work).await
 }
 
 /// The values that the request gives, scalars and lists apart.

@@ -22,6 +22,7 @@ use crate::service::Service;
 
 pub(super) async fn answer(
     question: Question,
+    user: &str,
     service: &Service,
     listeners: &Listeners,
     entry: &mut Entry,
@@ -51,7 +52,7 @@ pub(super) async fn answer(
             }
         }
         Question::Metrics => Ok(told(metrics(service).to_string(), "metrics")),
-        Question::History { asked, view, timeout } => history(asked, &view, timeout, service).await,
+        Question::History { asked, view, timeout } => history(asked, &view, timeout, service, user).await,
         Question::Cancel { job, view, by, timeout } => {
             let job = match job {
                 Named::Job(name) => find(&name, &view)?,
@@ -90,8 +91,8 @@ async fn history(
     view: &View,
     timeout: Option<Duration>,
     service: &Service,
+    asker: &str,
 ) -> Result<Outcome, Refusal> {
-    let turn = service.gate.history()?;
     let user = match view {
         View::Own(own) => Some((**own).to_owned()),
         View::All => asked.user.map(Cow::into_owned),
@@ -104,9 +105,8 @@ async fn history(
     let filter = HistoryFilter { user, command, since, failed: asked.failed };
     let log = service.log.path();
     let sees_all = *view == View::All;
-    let read = move || {
-        // As long as it is read, also when nobody waits for it any more.
-        let _turn = turn;
+    // The turn lasts as long as the log is read, also when nobody waits for it any more.
+    let read = move |_turn| {
         let mut found = crate::log::history(&log, filter, HISTORY_ROWS)
             .map_err(|error| Refusal::internal(format!("the log cannot be read: {error}")))?;
         if !sees_all {
@@ -115,7 +115,7 @@ async fn history(
         }
         Ok(Outcome::Told { json: newest(&found), type_name: "history", needs_record: true })
     };
-    on_worker(service, timeout, read).await
+    on_worker(service, asker, timeout, service.gate.history(asker), read).await
 }
 
 /// As many of the newest rows as a reply may hold, and how many there are before them.

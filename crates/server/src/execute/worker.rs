@@ -1,5 +1,6 @@
 //! Worker threads for what would hold the server's loop up.
 
+use std::future::Future;
 use std::time::Duration;
 
 use wire::ErrorCode;
@@ -8,17 +9,19 @@ use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 use crate::service::Service;
 
-/// Does long work as soon as a worker is free, within the client's time.
-pub(super) async fn on_worker(
+/// Does long work of one user as soon as that user has a worker and what else the work needs, within the client's time.
+pub(super) async fn on_worker<N: Send + 'static>(
     service: &Service,
+    user: &str,
     timeout: Option<Duration>,
-    work: impl FnOnce() -> Result<Outcome, Refusal> + Send + 'static,
+    needs: impl Future<Output = Result<N, Refusal>>,
+    work: impl FnOnce(N) -> Result<Outcome, Refusal> + Send + 'static,
 ) -> Result<Outcome, Refusal> {
-    let _place = service.gate.queue_computation()?;
     let working = async {
-        let worker = service.gate.worker().await?;
+        let needs = needs.await?;
+        let worker = service.gate.worker(user).await?;
         let result = tokio::task::spawn_blocking(move || {
-            let result = work();
+            let result = work(needs);
             drop(worker);
             result
         });
