@@ -175,5 +175,5 @@ impl Backlog {
 
 /// What a waiting reply takes in memory.
 fn cost(message: &Message) -> usize {
-    message.byte_len().saturating_add(WAITING_REPLY_OVERHEAD)
+    message.max_message_size_len().saturating_add(WAITING_REPLY_OVERHEAD)
 }

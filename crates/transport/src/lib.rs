@@ -14,6 +14,7 @@ mod backlog;
 mod certificate;
 mod connection;
 mod door;
+mod envelope;
 mod frame;
 mod key;
 mod listener;

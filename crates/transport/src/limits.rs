@@ -6,8 +6,15 @@ use std::time::Duration;
 /// request which is too long is still answered; past this the connection is dropped.
 pub const MAX_MESSAGE_BYTES: usize = 33 * 1024 * 1024;
 
-/// Most frames of one message that are kept; a message of more has no body.
-pub const MAX_FRAMES: usize = 66;
+/// Most frames of an envelope, the empty one included: one for each device between client and server, and the request
+/// id of a REQ. Where the first empty frame comes later, the message has no envelope.
+pub const MAX_ENVELOPE_FRAMES: usize = 17;
+
+/// Longest address in an envelope, in bytes: ZeroMQ permits no longer routing id (RFC 28).
+pub const MAX_ADDRESS_BYTES: usize = 255;
+
+/// Most frames behind the envelope that are kept; a message of more has no body.
+pub const MAX_REQUEST_FRAMES: usize = 65;
 
 /// Most frames taken from the socket before the server's loop looks at anything else.
 pub const MAX_BATCH: usize = 128;

@@ -104,9 +104,13 @@ impl Listener {
     pub(crate) async fn next(&self, listener: usize) -> Option<Frame> {
         loop {
             let (identity, message) = self.socket.recv_from().await.ok()?;
-            if let Some(peer) = Peer::new(identity, &self.access) {
-                return Some(Frame::new(listener, peer, message, Instant::now()));
+            let peer = Peer::new(identity, &self.access);
+            let frame = peer.and_then(|peer| Frame::new(listener, peer, message, Instant::now()));
+            if frame.is_some() {
+                return frame;
             }
+            // Others may be waiting while one client sends nothing but empty messages.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -115,7 +119,7 @@ impl Listener {
         for _ in 0..MAX_BATCH {
             let Ok((identity, message)) = self.socket.try_recv_from() else { break };
             let peer = Peer::new(identity, &self.access);
-            batch.extend(peer.map(|peer| Frame::new(listener, peer, message, arrived)));
+            batch.extend(peer.and_then(|peer| Frame::new(listener, peer, message, arrived)));
         }
     }
 
@@ -130,7 +134,7 @@ impl Listener {
             }
         };
         let Some(body) = body else { return };
-        let message = if to.delimiter { Message::with_prefix(Bytes::new(), body) } else { body };
+        let message = to.envelope.enclose(body);
         if self.backlogs.holds(&to.peer) {
             self.backlogs.push(&self.socket, &to.peer, message);
         } else if let Err(TrySendError::Full(message)) = self.socket.try_send_to(to.peer.identity(), message)
@@ -145,7 +149,7 @@ impl Listener {
             socket: self.socket.clone(),
             backlogs: self.backlogs.clone(),
             peer: to.peer.clone(),
-            delimiter: to.delimiter,
+            envelope: to.envelope.clone(),
         }
     }
 

@@ -56,7 +56,8 @@ impl Peer {
         self.identity.peer_info().peer_address
     }
 
-    /// Whether it can take more than one message for a request. A REQ cannot.
+    /// Whether it can take more than one message for a request. A REQ cannot. Of a client behind a device this says
+    /// nothing: the peer is the device.
     pub fn may_stream(&self) -> bool {
         self.identity.peer_info().peer_properties.socket_type != Some(SocketType::Req)
     }
