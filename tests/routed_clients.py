@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import json
 import struct
+import tempfile
 import threading
 import unittest
 
@@ -194,6 +195,73 @@ class RoutedClients(unittest.TestCase):
         self.addCleanup(context.destroy, linger=0)
         for endpoint in self.ways.values():
             asyncio.run(ask_all(endpoint))
+
+
+class LocalClients(unittest.TestCase):
+    """The same server on a Unix socket, where the kernel says who connects."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.directory.cleanup)
+        cls.server = Server("--listen", f"ipc://{cls.directory.name}/bidden.sock")
+        cls.addClassCleanup(cls.server.stop)
+        cls.context = zmq.Context()
+        cls.addClassCleanup(cls.context.destroy, linger=0)
+
+    def connect(self, kind, **options):
+        socket = self.context.socket(kind)
+        self.addCleanup(socket.close, linger=0)
+        socket.rcvtimeo = socket.sndtimeo = REPLY_MS
+        for name, value in options.items():
+            setattr(socket, name, value)
+        socket.connect(self.server.endpoint)
+        return socket
+
+    def test_a_req_in_every_mode_gets_its_replies(self):
+        for mode in REQ_MODES:
+            socket = self.connect(zmq.REQ, **mode)
+            for number in range(REQUESTS):
+                socket.send_json({"command_type": "compute", "expression": f"{number} * 2"})
+                self.assertEqual(socket.recv_json()["result"], number * 2)
+            socket.send_json(PING)
+            self.assertEqual(socket.recv_json()["exit_code"], 0)
+
+    def test_clients_that_declare_the_same_routing_id_get_each_their_own(self):
+        sockets = [self.connect(zmq.DEALER, identity=b"same") for _ in range(10)]
+        for number, socket in enumerate(sockets):
+            socket.send_json({"command_type": "compute", "expression": f"{number}"})
+        for number, socket in enumerate(sockets):
+            self.assertEqual(socket.recv_json()["result"], number)
+
+    def test_a_dealer_streams_and_a_req_does_not(self):
+        request = json.dumps({**PING, "stream": True}).encode()
+        socket = self.connect(zmq.DEALER)
+        socket.send_multipart([b"", request])
+        events = 0
+        while "event" in json.loads((message := socket.recv_multipart())[1]):
+            events += 1
+        self.assertGreater(events, 1)
+        self.assertEqual(json.loads(message[1])["exit_code"], 0)
+        req = self.connect(zmq.REQ)
+        req.send(request)
+        self.assertEqual(req.recv_json()["code"], "invalid_request")
+
+    def test_large_columns_pass(self):
+        socket = self.connect(zmq.REQ)
+        socket.send_multipart([json.dumps(COLUMN).encode(), struct.pack("<d", 0.5) * 500_000])
+        reply, column = socket.recv_multipart()
+        self.assertEqual((json.loads(reply)["rows"], column), (500_000, struct.pack("<d", 1.0) * 500_000))
+
+    def test_other_kinds_of_sockets_are_refused(self):
+        for kind in (zmq.PUSH, zmq.SUB, zmq.PAIR):
+            socket = self.context.socket(kind)
+            self.addCleanup(socket.close, linger=0)
+            monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+            socket.connect(self.server.endpoint)
+            self.addCleanup(monitor.close, linger=0)
+            self.assertEqual(monitor.poll(QUIET_MS), 0)
+            socket.disable_monitor()
 
 
 if __name__ == "__main__":

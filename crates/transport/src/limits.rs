@@ -63,6 +63,18 @@ pub const MAX_CONNECTIONS: usize = 16_384;
 /// descriptors.
 pub const MAX_PENDING_HANDSHAKES: usize = 1024;
 
+/// Connections of a Unix socket that wait to be accepted.
+pub const UNIX_BACKLOG: i32 = 128;
+
+/// Into how many shares the pending handshakes of a Unix socket are divided; one account has at most one.
+pub const HANDSHAKE_SHARES: usize = 8;
+
+/// How long a Unix socket waits before it accepts again, where the system has no descriptor left.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// From this length on a frame of a Unix socket is read into a buffer of its own, so that it is not copied.
+pub const LARGE_PAYLOAD_BYTES: usize = 128 * 1024;
+
 /// Listeners of one server.
 pub const MAX_LISTENERS: usize = 8;
 

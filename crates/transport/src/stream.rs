@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use omq::{IdentitySocket, Message};
+use omq::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::backlog::Backlogs;
 use crate::envelope::Envelope;
 use crate::limits::{MAX_UNSENT_STREAM_BYTES, WAITING_EVENT_OVERHEAD};
+use crate::outlet::Outlet;
 use crate::peer::Peer;
 
 /// The events that go to one client before its reply.
@@ -26,7 +27,7 @@ pub struct Gone;
 
 /// The way to a client.
 pub(crate) struct Way {
-    pub(crate) socket: IdentitySocket,
+    pub(crate) outlet: Outlet,
     pub(crate) backlogs: Backlogs,
     pub(crate) peer: Peer,
     pub(crate) envelope: Envelope,
@@ -66,7 +67,7 @@ impl EventStream {
         let body = Message::multipart([held(header.into()), held(bytes)]);
         let message = way.envelope.enclose(body);
         way.backlogs.drained(&way.peer).await;
-        way.socket.send_to(way.peer.identity(), message).await.map_err(|_| Gone)
+        way.outlet.send(&way.peer, message).await
     }
 }
 
