@@ -1,6 +1,7 @@
 //! Accounts of this machine from outside: the kernel says who connects to a Unix socket, and what becomes of its file.
 
 use std::fs::{self, Permissions};
+use std::io::BufRead as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -300,5 +301,25 @@ fn sudo_is_seen_through() {
     let text = fs::read_to_string(directory.join("bidden.toml")).expect("there");
     for part in ["[users.ann]", &format!("uid = {ANN}"), "ipc:///run/bidden/bidden.sock", "mode = \"0666\""] {
         assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn the_start_says_who_each_listener_is_for() {
+    let directory = open_directory();
+    let socket = format!("ipc://{}/bidden.sock", directory.path().display());
+    for (endpoint, said) in [
+        ("tcp://127.0.0.1:*", "(plain text, for this machine only: every account of it is the user `local`)"),
+        (&socket, "(for your own account alone, as the user `local`: no user has a `uid` or `group`)"),
+    ] {
+        let log = directory.path().join("server.log");
+        let mut command = client(Path::new(BIDDEN), &["serve", "--listen", endpoint, "--log"]);
+        let mut server = command.arg(log).stderr(Stdio::piped()).spawn().expect("bidden starts");
+        let mut line = String::new();
+        let stderr = server.stderr.take().expect("stderr");
+        std::io::BufReader::new(stderr).read_line(&mut line).expect("text");
+        server.kill().expect("it runs");
+        server.wait().expect("it was started");
+        assert!(line.trim_end().ends_with(said), "{line}");
     }
 }

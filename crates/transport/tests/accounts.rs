@@ -8,13 +8,19 @@
     reason = "a test may panic"
 )]
 
+#[path = "../../../tests/raw_peer.rs"]
+#[allow(dead_code, reason = "others need more of it")]
+mod raw_peer;
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tempfile::TempDir;
-use transport::limits::MAX_EVENT_BYTES;
+use transport::limits::{HANDSHAKE_TIMEOUT, MAX_EVENT_BYTES};
 use transport::{
     Access, AccountSocket, Admission, ConnectError, Connection, Frame, KeyPair, Listeners, Origin, Security,
     Sender, SocketMode,
@@ -88,6 +94,43 @@ fn whoever_is_not_admitted_is_refused_in_the_handshake() {
         let failure = in_time(listeners.failed_handshake()).await;
         assert_eq!((failure.origin, failure.failures), (Origin::Account(own_uid()), 1));
         assert!(failure.reason.contains("uid"), "{}", failure.reason);
+    });
+}
+
+#[test]
+fn what_is_no_handshake_is_closed_and_told() {
+    with_accounts(Arc::new(|_| true), async |listeners, endpoint| {
+        let path = endpoint.strip_prefix("ipc://").expect("a path").to_owned();
+        let hangs_up = move |said: &'static [u8]| {
+            let path = path.clone();
+            tokio::task::spawn_blocking(move || {
+                let mut stream = UnixStream::connect(path).expect("connected");
+                stream.set_read_timeout(Some(PATIENCE)).expect("set");
+                stream.write_all(said).expect("written");
+                let mut heard = Vec::new();
+                // A reset hangs up as well.
+                let _ = stream.read_to_end(&mut heard);
+                heard.len()
+            })
+        };
+        let curve = &raw_peer::greeting(b"CURVE");
+        let strange: [&'static [u8]; 3] = [b"GET / HTTP/1.1\r\n\r\n", &[0xff; 64], Vec::leak(curve.to_vec())];
+        for said in strange {
+            assert!(
+                in_time(hangs_up(said)).await.expect("no panic") <= 64,
+                "nothing but a greeting comes back"
+            );
+            let failure = in_time(listeners.failed_handshake()).await;
+            assert_eq!(failure.origin, Origin::Account(own_uid()));
+            if failure.failures >= 2 {
+                break;
+            }
+        }
+        // Nor may it wait for ever.
+        let began = Instant::now();
+        in_time(hangs_up(b"")).await.expect("no panic");
+        assert!(began.elapsed() < HANDSHAKE_TIMEOUT * 3);
+        connect(endpoint).await;
     });
 }
 
