@@ -104,4 +104,4 @@ rust-tests:
 
 client-tests:
 	cargo build --profile test --locked --bin bidden
-	BIDDEN_BIN=$(TARGET)/debug/bidden .venv/bin/python -m unittest --verbose tests/old_clients.py tests/streaming_clients.py tests/curve_clients.py
+	BIDDEN_BIN=$(TARGET)/debug/bidden .venv/bin/python -m unittest --verbose tests/old_clients.py tests/routed_clients.py tests/streaming_clients.py tests/curve_clients.py

@@ -27,7 +27,7 @@ class Server:
         watchdog.start()
         first = self.process.stderr.readline()
         watchdog.cancel()
-        listens = re.search(r" listens on (tcp://\S+)", first)
+        listens = re.search(r" listens on ((?:tcp|ipc)://\S+)", first)
         # What comes later is read so that the server never waits for it.
         self.reader = threading.Thread(target=self.process.stderr.read, daemon=True)
         self.reader.start()

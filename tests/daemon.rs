@@ -63,6 +63,11 @@ impl Daemon {
         Self::spawn(command, directory, &["--config", path.to_str().expect("UTF-8")])
     }
 
+    /// Serves what is built in, at this endpoint.
+    pub(crate) fn listening(directory: TempDir, endpoint: &str) -> Self {
+        Self::with_arguments(directory, &["--listen", endpoint])
+    }
+
     fn with_arguments(directory: TempDir, arguments: &[&str]) -> Self {
         Self::spawn(Command::new(BIDDEN), directory, arguments)
     }

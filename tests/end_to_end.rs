@@ -12,9 +12,11 @@ mod jailed;
 mod keyed;
 mod printed;
 mod raw_curve;
+#[allow(dead_code, reason = "other test programs need more of it")]
 mod raw_peer;
 mod served;
 
+mod accounts;
 mod attacks;
 mod clock;
 mod columns;

@@ -131,7 +131,7 @@ fn the_server_executes_nothing_and_opens_nothing() {
     // What the server does to itself, done to a thread of this test.
     let directory = tempfile::tempdir().expect("a directory");
     let log = directory.path().join("server.log");
-    let files = ServerFiles { read: vec![], write: vec![directory.path().to_owned()] };
+    let files = ServerFiles { write: vec![directory.path().to_owned()], ..ServerFiles::default() };
     let confined = std::thread::spawn(move || {
         assert!(std::process::Command::new("/bin/true").status().is_ok(), "before, it can");
         std::fs::read("/etc/passwd").expect("before, it can");

@@ -504,7 +504,8 @@ fn what_is_wrong_with_hosts_toml_is_said() {
     let file = directory.join("hosts.toml");
     let entry = |rest: &str| format!("[hosts.web1]\nendpoint = 'tcp://127.0.0.1:1'\n{rest}");
     for (text, said) in [
-        (entry(""), "missing field `server_key`"),
+        (entry(""), "`hosts.web1` lacks the key `server_key`"),
+        (entry("server_key = 'x'\n"), "`hosts.web1` lacks the key `key`"),
         (entry("server_key = 'x'\nkey = 'id.key_secret'\n"), "`hosts.web1.server_key` is no public key"),
         (entry("server_kye = 'x'\n"), "unknown field `server_kye`, expected one of"),
         (

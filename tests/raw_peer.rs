@@ -38,6 +38,22 @@ impl RawPeer {
 
     /// The body of the next frame, `None` where the server has hung up.
     pub(crate) fn hear(&mut self) -> Option<Vec<u8>> {
+        self.hear_frame().map(|(body, _)| body)
+    }
+
+    /// All frames of the next message.
+    pub(crate) fn hear_frames(&mut self) -> Option<Vec<Vec<u8>>> {
+        let mut frames = Vec::new();
+        loop {
+            let (body, more) = self.hear_frame()?;
+            frames.push(body);
+            if !more {
+                return Some(frames);
+            }
+        }
+    }
+
+    fn hear_frame(&mut self) -> Option<(Vec<u8>, bool)> {
         let [flags] = self.try_read()?;
         let length = if flags & 2 == 0 {
             let [length] = self.try_read()?;
@@ -46,7 +62,7 @@ impl RawPeer {
             u64::from_be_bytes(self.try_read()?)
         };
         let mut body = vec![0; usize::try_from(length).expect("a length")];
-        self.0.read_exact(&mut body).ok().map(|()| body)
+        self.0.read_exact(&mut body).ok().map(|()| (body, flags & 1 == 1))
     }
 
     fn try_read<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -55,6 +71,15 @@ impl RawPeer {
             Ok(()) => Some(bytes),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("the server says nothing"),
             Err(_) => None,
+        }
+    }
+
+    /// A message of short frames.
+    pub(crate) fn send_frames(&mut self, frames: &[Vec<u8>]) {
+        for (index, frame) in frames.iter().enumerate() {
+            let more = u8::from(index.saturating_add(1) < frames.len());
+            let length = u8::try_from(frame.len()).expect("a short frame");
+            self.write(&[&[more, length], &frame[..]].concat());
         }
     }
 

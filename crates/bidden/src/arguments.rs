@@ -208,9 +208,13 @@ pub(crate) struct Metrics {
 /// Where and how long, for every mode that asks a server.
 #[derive(Args, Debug)]
 pub(crate) struct Server {
-    /// The server: a host of ~/.config/bidden/hosts.toml, or an endpoint of this machine in plain text
-    #[arg(long, value_name = "HOST", env = "BIDDEN_TO", default_value = DEFAULT_ENDPOINT)]
-    pub(crate) to: String,
+    #[arg(
+        long,
+        value_name = "HOST",
+        env = "BIDDEN_TO",
+        help = "The server: a host of ~/.config/bidden/hosts.toml, or an endpoint of this machine [default: the Unix socket of its server, or else tcp://127.0.0.1:5555]"
+    )]
+    pub(crate) to: Option<String>,
     /// How long the work may take, in seconds; the server's own limit still holds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
@@ -222,7 +226,7 @@ pub(crate) struct Server {
 impl Server {
     /// A server by its name alone.
     pub(crate) fn named(to: &str) -> Self {
-        Self { to: to.to_owned(), timeout: None, connect_timeout: client::CONNECT_TIMEOUT }
+        Self { to: Some(to.to_owned()), timeout: None, connect_timeout: client::CONNECT_TIMEOUT }
     }
 }
 
@@ -473,27 +477,34 @@ Writes DIR/bidden.toml with the built-in commands, and DIR/server.key_secret; ad
 server to ~/.config/bidden/hosts.toml, and makes your own key beside it if there is
 none. Nothing is overwritten; keys that are there already are used.
 
+With --local no keys are made: the server listens on a Unix socket, and the kernel
+says which account connects. You, or whoever called sudo, may do everything.
+
 Examples:
   bidden init ~/bidden
-  bidden init /etc/bidden --listen tcp://0.0.0.0:5555 --host web1.example.org")]
+  bidden init /etc/bidden --listen tcp://0.0.0.0:5555 --host web1.example.org
+  sudo bidden init --local /etc/bidden")]
 pub(crate) struct Init {
     /// Where the configuration goes; made if it is not there
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
-    #[arg(long, value_name = "ENDPOINT", help = "Where the server listens [default: tcp://127.0.0.1:5555]")]
+    /// Serve accounts of this machine alone, on a Unix socket, without keys
+    #[arg(long, conflicts_with = "host")]
+    pub(crate) local: bool,
+    #[arg(
+        long,
+        value_name = "ENDPOINT",
+        help = "Where the server listens [default: tcp://127.0.0.1:5555; with --local ipc:///run/bidden/bidden.sock, or $XDG_RUNTIME_DIR/bidden.sock if you are not root]"
+    )]
     pub(crate) listen: Option<String>,
     #[arg(long, value_name = "NAME", help = "What you call the server [default: this machine's name]")]
     pub(crate) host: Option<String>,
     #[arg(
         long,
         value_name = "NAME",
-        env = "USER",
-        hide_env = true,
-        hide_default_value = true,
-        default_value = "admin",
-        help = "Your name as a user [default: $USER, or else admin]"
+        help = "Your name as a user [default: $USER, or else admin; with --local and sudo $SUDO_USER]"
     )]
-    pub(crate) user: String,
+    pub(crate) user: Option<String>,
 }
 
 #[derive(Args, Debug)]

@@ -68,7 +68,7 @@ pub(crate) fn tell(progress: &Progress) -> anyhow::Result<()> {
 }
 
 pub(crate) async fn connect(server: &Server) -> anyhow::Result<Client> {
-    let (endpoint, security) = hosts::find(&server.to)?;
+    let (endpoint, security) = hosts::find(server.to.as_deref())?;
     let connecting = Client::connect_with(&endpoint, &security, server.connect_timeout);
     let patience = async {
         tokio::time::sleep(QUIET_WAIT).await;
@@ -86,7 +86,12 @@ pub(crate) async fn connect(server: &Server) -> anyhow::Result<Client> {
             ConnectError::NotLoopback(_) => {
                 anyhow::anyhow!("{error}: name a host of your hosts.toml, where `bidden accept` and `bidden init` write them")
             }
-            ConnectError::Endpoint(_) | ConnectError::KeyRefused { .. } | ConnectError::Disagreement { .. } => {
+            ConnectError::Endpoint(_)
+            | ConnectError::KeyRefused { .. }
+            | ConnectError::AccountRefused { .. }
+            | ConnectError::Permission(_)
+            | ConnectError::NoKeys(_)
+            | ConnectError::Disagreement { .. } => {
                 anyhow::Error::new(error)
             }
         }),

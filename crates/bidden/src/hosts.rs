@@ -5,17 +5,27 @@
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use client::{CertificatePaths, KeyPair, PublicKey, Security, read_key_pair, write_certificates};
+use client::{
+    CertificatePaths, KeyPair, PublicKey, Security, is_listening, read_key_pair, write_certificates,
+};
 use serde::Deserialize;
 use tempfile::NamedTempFile;
 use toml_edit::{DocumentMut, Item, Table, value};
 
+use crate::arguments::DEFAULT_ENDPOINT;
+
 /// The name, in the directory of hosts.toml, of the key that is the person's own.
 const OWN_KEY: &str = "id";
+
+/// The socket of the machine's server.
+pub(crate) const MACHINE_SOCKET: &str = "/run/bidden/bidden.sock";
+
+/// The socket of the caller's own server, in `$XDG_RUNTIME_DIR`.
+pub(crate) const OWN_SOCKET: &str = "bidden.sock";
 
 /// Longest hosts.toml, in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -46,13 +56,15 @@ struct Hosts {
 #[serde(deny_unknown_fields)]
 struct Entry {
     endpoint: String,
-    server_key: String,
+    /// Not for a Unix socket, where the kernel says who is who.
+    server_key: Option<String>,
     /// A secret certificate; a relative path lies beside hosts.toml.
-    key: PathBuf,
+    key: Option<PathBuf>,
 }
 
-/// Where `--to` leads: an endpoint of this machine, or a host of hosts.toml.
-pub(crate) fn find(to: &str) -> anyhow::Result<(String, Security)> {
+/// Where `--to` leads: an endpoint of this machine, or a host of hosts.toml. Without it, to the server of this machine.
+pub(crate) fn find(to: Option<&str>) -> anyhow::Result<(String, Security)> {
+    let Some(to) = to else { return Ok((server_of_this_machine(), Security::Plain)) };
     if to.contains("://") {
         return Ok((to.to_owned(), Security::Plain));
     }
@@ -67,11 +79,50 @@ pub(crate) fn find(to: &str) -> anyhow::Result<(String, Security)> {
         };
         anyhow::bail!("there is no host `{to}` in {}: {known}", path.display());
     };
-    let server_key = PublicKey::parse(&entry.server_key).with_context(|| {
-        format!("{}: `hosts.{to}.server_key` is no public key of 40 characters", path.display())
-    })?;
-    let key = read_key_pair(&directory.join(&entry.key))?;
-    Ok((entry.endpoint, Security::Curve { key, server_key }))
+    match (entry.server_key, entry.key) {
+        (None, None) if entry.endpoint.starts_with("ipc:") => Ok((entry.endpoint, Security::Plain)),
+        (Some(server_key), Some(key)) => {
+            let server_key = PublicKey::parse(&server_key).with_context(|| {
+                format!("{}: `hosts.{to}.server_key` is no public key of 40 characters", path.display())
+            })?;
+            let key = read_key_pair(&directory.join(&key))?;
+            Ok((entry.endpoint, Security::Curve { key, server_key }))
+        }
+        (server_key, _) => {
+            let missing = if server_key.is_none() { "server_key" } else { "key" };
+            anyhow::bail!("{}: `hosts.{to}` lacks the key `{missing}`", path.display())
+        }
+    }
+}
+
+/// The Unix socket of one's own server, then that of the machine's, then the port of the old program. Only root and this
+/// user can have made the sockets that are taken, and one on which nobody listens is none.
+fn server_of_this_machine() -> String {
+    let own = std::env::var_os("XDG_RUNTIME_DIR").map(|directory| Path::new(&directory).join(OWN_SOCKET));
+    let sockets = own.into_iter().filter(|path| path.is_absolute()).chain([MACHINE_SOCKET.into()]);
+    let found = sockets.into_iter().find(|path: &PathBuf| is_trusted(path) && is_alive(path));
+    found.map_or_else(|| DEFAULT_ENDPOINT.to_owned(), |path| format!("ipc://{}", path.display()))
+}
+
+/// A socket of root, of this user, or of the user to whom root has given its directory.
+fn is_trusted(socket: &Path) -> bool {
+    let Ok(metadata) = std::fs::symlink_metadata(socket) else { return false };
+    let is_given_by_root = || {
+        let above =
+            |path: &Path| path.parent().and_then(|directory| std::fs::symlink_metadata(directory).ok());
+        let (directory, parent) = (above(socket), socket.parent().and_then(above));
+        let is_its_own = directory.is_some_and(|directory| {
+            directory.is_dir() && directory.uid() == metadata.uid() && directory.mode() & 0o022 == 0
+        });
+        is_its_own && parent.is_some_and(|parent| parent.uid() == 0 && parent.mode() & 0o022 == 0)
+    };
+    let owner_is_trusted = [0, rustix::process::geteuid().as_raw()].contains(&metadata.uid());
+    metadata.file_type().is_socket() && (owner_is_trusted || is_given_by_root())
+}
+
+/// Whether somebody listens. One that may not be asked counts: its refusal says more than another server's answer.
+fn is_alive(socket: &Path) -> bool {
+    is_listening(socket).unwrap_or(true)
 }
 
 /// Adds a host, and makes the person's own key if there is none yet. Returns the public half of it. What is there
@@ -87,7 +138,8 @@ pub(crate) fn add(host: &Host, existing: Existing) -> anyhow::Result<PublicKey> 
     let text = read(&path)?;
     let there = parse(&path, &text)?.remove(&host.name);
     let is_same = there.as_ref().is_some_and(|entry| {
-        entry.endpoint == host.endpoint && PublicKey::parse(&entry.server_key) == Some(host.server_key)
+        let server_key = entry.server_key.as_deref().and_then(PublicKey::parse);
+        entry.endpoint == host.endpoint && server_key == Some(host.server_key)
     });
     if there.is_some() && !is_same && existing == Existing::Kept {
         anyhow::bail!(

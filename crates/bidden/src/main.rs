@@ -66,7 +66,9 @@ fn start(mode: Mode) -> Exit {
     ended.unwrap_or_else(|error| {
         terminal::complain(&format!("{error:#}"));
         match error.downcast_ref() {
-            Some(client::ConnectError::KeyRefused { .. }) => Exit::Refused,
+            Some(client::ConnectError::KeyRefused { .. } | client::ConnectError::AccountRefused { .. }) => {
+                Exit::Refused
+            }
             _ => Exit::Own,
         }
     })

@@ -51,7 +51,7 @@ fn check(file: &Path) -> anyhow::Result<Exit> {
     let Some(configuration) = read(file) else { return Ok(Exit::WrongPolicy) };
     let policy = &configuration.policy;
     for listener in &configuration.listeners {
-        if let Err(error) = listener.open() {
+        if let Err(error) = listener.check() {
             complain(&format!("{} is correct, but cannot be served here: {error}", file.display()));
             return Ok(Exit::WrongPolicy);
         }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use jail::{Feature, Machine, ServerFiles};
 use server::config::{Configuration, Demand, Listener, Protection};
-use server::{Access, Config, Phase, Reloader, Sealer, Server, listening_address};
+use server::policy::LOCAL;
+use server::{Access, Config, Phase, Reloader, Sealer, Server, listening_address, socket_path};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -23,24 +24,37 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     let listeners = listeners(&configuration, arguments.listen)?;
     let log = arguments.log.or_else(|| configuration.log.clone()).unwrap_or_else(|| DEFAULT_LOG.into());
     let seal = arguments.seal.or_else(|| configuration.seal.clone());
+    for listener in &listeners {
+        listener.check()?;
+    }
+    let mut hangup = Hangup::watch(path.as_deref())?;
+    // While this process has one thread: the launcher is started, and then this process can start nothing any more.
+    let launcher = launcher::connect(launcher::start(path.as_deref())?).await?;
     let config = Config {
+        // Opened here, because the server opens no file beyond its log's directory later, and binds no socket; and after
+        // the launcher, which has no use for them.
         listeners: listeners.iter().map(Listener::open).collect::<Result<_, _>>()?,
         log: log.clone(),
-        // Opened here, because the server opens no file beyond its log's directory later.
         sealer: seal.as_deref().map(Sealer::open).transpose()?,
         policy: configuration.policy.clone(),
         limits: configuration.limits,
     };
-    let mut hangup = Hangup::watch(path.as_deref())?;
-    // While this process has one thread: the launcher is started, and then this process can start nothing any more.
-    let launcher = launcher::connect(launcher::start(path.as_deref())?).await?;
     let demand = configuration.jail.unwrap_or(Demand::default_for(serve_this_machine(&config.listeners)));
     let remarks = check_jail(launcher.machine(), demand)?;
-    confine(path.as_deref(), &log)?;
+    let sockets = listeners.iter().filter_map(|listener| socket_path(&listener.endpoint));
+    confine(path.as_deref(), &log, sockets)?;
     let server = Server::bind(config, launcher).await?;
     for (endpoint, access) in server.endpoints() {
         let who = match access {
-            Access::Plain => "plain text, for this machine only".to_owned(),
+            Access::Plain => {
+                format!("plain text, for this machine only: every account of it is the user `{LOCAL}`")
+            }
+            Access::Accounts(_) if configuration.policy.knows_accounts() => {
+                "for the accounts of this machine that are users".to_owned()
+            }
+            Access::Accounts(_) => {
+                format!("for your own account alone, as the user `{LOCAL}`: no user has a `uid` or `group`")
+            }
             Access::Curve(key) => {
                 format!("encrypted, for users with a key; the server's own is {}", key.public())
             }
@@ -92,11 +106,20 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
 fn listeners(configuration: &Configuration, endpoint: Option<String>) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = configuration.listeners.clone();
     if listeners.is_empty() {
-        listeners.push(Listener { endpoint: DEFAULT_ENDPOINT.to_owned(), protection: Protection::Plain });
+        let endpoint = endpoint.unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
+        return Ok(vec![Listener::unconfigured(endpoint)]);
     }
     match (endpoint, listeners.as_mut_slice()) {
         (None, _) => {}
-        (Some(endpoint), [only]) => only.endpoint = endpoint,
+        (Some(endpoint), [only]) => {
+            let is_unix = matches!(only.protection, Protection::Accounts(_));
+            anyhow::ensure!(
+                is_unix == socket_path(&endpoint).is_some(),
+                "--listen {endpoint} cannot take the place of {}: one is a Unix socket, the other is not",
+                only.endpoint
+            );
+            only.endpoint = endpoint;
+        }
         (Some(_), several) => {
             anyhow::bail!("the configuration has {} listeners, and --listen can only move one", several.len())
         }
@@ -106,8 +129,9 @@ fn listeners(configuration: &Configuration, endpoint: Option<String>) -> anyhow:
 
 /// Whether no other machine can connect.
 fn serve_this_machine(listeners: &[(String, Access)]) -> bool {
-    listeners.iter().all(|(endpoint, _)| {
-        listening_address(endpoint, false).is_ok_and(|address| address.ip().is_loopback())
+    listeners.iter().all(|(endpoint, access)| {
+        matches!(access, Access::Accounts(_))
+            || listening_address(endpoint, false).is_ok_and(|address| address.ip().is_loopback())
     })
 }
 
@@ -139,14 +163,23 @@ fn check_jail(machine: Machine, demand: Demand) -> anyhow::Result<Vec<String>> {
 }
 
 /// From now on this process opens its own files alone, and executes nothing.
-fn confine(configuration: Option<&Path>, log: &Path) -> anyhow::Result<()> {
+fn confine<'s>(
+    configuration: Option<&Path>,
+    log: &Path,
+    sockets: impl Iterator<Item = &'s Path>,
+) -> anyhow::Result<()> {
     let directory = |path: &Path| {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         directory.unwrap_or(Path::new(".")).to_owned()
     };
     let write = directory(log);
+    // Names of users and groups are looked up again when the configuration is.
+    let accounts = ["/etc/passwd", "/etc/group"].map(PathBuf::from).into_iter().filter(|path| path.exists());
+    // Where there is anything else, the file of the socket is left to the next start.
+    let is_alone = |directory: &PathBuf| std::fs::read_dir(directory).is_ok_and(|files| files.count() == 1);
     let files = ServerFiles {
-        read: configuration.map(directory).into_iter().collect(),
+        read: configuration.map(directory).into_iter().chain(accounts).collect(),
+        remove: sockets.map(directory).filter(is_alone).collect(),
         // The log says for itself what is wrong with a directory that is not there.
         write: if write.is_dir() { vec![write] } else { vec![] },
     };

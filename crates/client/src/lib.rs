@@ -44,8 +44,8 @@ pub use crate::client::{Answer, Client, NoAnswer};
 pub use limits::{CONNECT_TIMEOUT, LONGEST_WAIT};
 pub use ongoing::{Ongoing, Progress};
 pub use transport::{
-    CertificateError, CertificatePaths, ConnectError, KeyPair, Security, read_key_pair, read_public_key,
-    write_certificates,
+    CertificateError, CertificatePaths, ConnectError, KeyPair, Security, is_listening, read_key_pair,
+    read_public_key, write_certificates,
 };
 pub use wire::PublicKey;
 pub use wire::limits::{MAX_COLUMN_BYTES, MAX_REQUEST_BYTES, MAX_TIMEOUT};

@@ -355,6 +355,8 @@ pub(crate) enum Use {
     ReadAndExecute,
     ReadAndWriteFile,
     ReadAndWrite,
+    /// Removes files, and neither makes nor reads any.
+    RemoveFile,
 }
 
 impl Use {
@@ -364,6 +366,7 @@ impl Use {
             Self::Read => read,
             Self::ReadAndExecute => read | AccessFs::Execute,
             Self::ReadAndWriteFile => AccessFs::ReadFile | AccessFs::WriteFile,
+            Self::RemoveFile => AccessFs::RemoveFile.into(),
             Self::ReadAndWrite => {
                 (AccessFs::from_all(LANDLOCK))
                     & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev)

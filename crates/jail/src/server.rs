@@ -28,6 +28,8 @@ pub struct ServerFiles {
     pub read: Vec<PathBuf>,
     /// Directories in which it makes and writes files: its log's.
     pub write: Vec<PathBuf>,
+    /// Directories that hold nothing but a socket of its own, which it removes at its end.
+    pub remove: Vec<PathBuf>,
 }
 
 /// Keeps the memory of this process, and of those that it starts from now on, out of core dumps: it holds keys, and secrets
@@ -52,6 +54,9 @@ pub fn irrevocably_confine_server(files: &ServerFiles) -> io::Result<()> {
         }
         for path in &files.write {
             rules = rules.allow_path(path, Use::ReadAndWrite)?;
+        }
+        for path in &files.remove {
+            rules = rules.allow_path(path, Use::RemoveFile)?;
         }
         for path in RUNTIME.iter().map(Path::new).filter(|path| path.exists()) {
             rules = rules.allow_path(path, Use::Read)?;

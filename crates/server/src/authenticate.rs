@@ -33,6 +33,9 @@ pub(crate) fn authenticate<'f>(
     entry: &mut Entry,
 ) -> Result<Authenticated<'f>, Refusal> {
     let user = match frame.peer.sender() {
+        Sender::Account(account) => policy
+            .user_of_account(&account)
+            .ok_or_else(|| nobody("no user has this account's uid or group any more"))?,
         Sender::Local => policy.local(),
         Sender::Key(key) => {
             policy.user_of_key(&key).ok_or_else(|| nobody("no user has this key any more"))?

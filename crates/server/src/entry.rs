@@ -73,9 +73,19 @@ impl Entry {
             line.text("user", &user.name);
         }
         let peer = &self.frame.peer;
-        if let Sender::Key(key) = peer.sender() {
-            line.word("key", &key);
-            line.text("listener", peer.listener());
+        match peer.sender() {
+            Sender::Local => {}
+            Sender::Key(key) => {
+                line.word("key", &key);
+                line.text("listener", peer.listener());
+            }
+            Sender::Account(account) => {
+                line.number("uid", u64::from(account.uid));
+                if let Some(pid) = account.pid {
+                    line.number("pid", u64::from(pid));
+                }
+                line.text("listener", peer.listener());
+            }
         }
         if let Some(address) = peer.address() {
             line.word("peer", &address);

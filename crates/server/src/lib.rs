@@ -36,4 +36,4 @@ pub use log::{
 };
 pub use server::{Config, Reloader, ServeError, Server, StartError};
 pub use service::Phase;
-pub use transport::{Access, listening_address};
+pub use transport::{Access, AccountSocket, SocketMode, listening_address, socket_path};

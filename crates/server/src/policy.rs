@@ -5,22 +5,25 @@
 mod builtin;
 mod decide;
 mod describe;
+mod known;
 mod launch;
 mod rule;
 mod user;
 mod value;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jail::Confinement;
+use transport::Account;
 use wire::PublicKey;
 
 #[cfg(test)]
 pub(crate) use decide::QUESTIONS;
 pub use decide::{Denied, Permitted, Scope};
+pub(crate) use known::{AccountRule, KnownBy, OVERFLOW_ID};
 pub use rule::{CONCEALED, Channel, InvalidParameters, Invocation, Operand, OptionRule, OptionValue};
 pub use user::{Grant, Right, User};
 pub use value::{InvalidPattern, InvalidRoot, Kind, Pattern, Root, is_name};
@@ -28,6 +31,7 @@ pub use value::{InvalidPattern, InvalidRoot, Kind, Pattern, Root, is_name};
 pub(crate) use value::is_invisible;
 
 use crate::limits::DEFAULT_TIME_LIMIT;
+use known::Known;
 
 /// The user of plain-text connections from this machine.
 pub const LOCAL: &str = "local";
@@ -37,8 +41,10 @@ pub const LOCAL: &str = "local";
 pub struct Policy {
     commands: BTreeMap<String, Command>,
     users: BTreeMap<String, Arc<User>>,
-    keys: HashMap<PublicKey, Arc<User>>,
+    known: Known,
     local: Arc<User>,
+    /// The account that this server runs as.
+    own_uid: u32,
     /// Whether any command has secrets, so that nothing is logged of which nobody knows whether it holds one.
     has_secrets: bool,
 }
@@ -104,25 +110,21 @@ impl Policy {
         Self::with_users(commands.into_iter().collect(), vec![])
     }
 
-    /// A policy of these commands and users, each with the key that he is known by. Where none of them is `local`,
+    /// A policy of these commands and users, each with what he is known by. Where none of them is `local`,
     /// that user is added, and may do everything.
-    pub(crate) fn with_users(
-        commands: BTreeMap<String, Command>,
-        given: Vec<(User, Option<PublicKey>)>,
-    ) -> Self {
+    pub(crate) fn with_users(commands: BTreeMap<String, Command>, given: Vec<(User, KnownBy)>) -> Self {
         let mut users = BTreeMap::new();
-        let mut keys = HashMap::new();
-        for (user, key) in given {
+        let mut known = Known::default();
+        for (user, known_by) in given {
             let user = Arc::new(user);
-            if let Some(key) = key {
-                keys.insert(key, Arc::clone(&user));
-            }
+            known.add(known_by, &user);
             users.insert(user.name.clone(), user);
         }
         let everything = || Arc::new(User::who_may_do_everything(LOCAL, commands.keys()));
         let local = Arc::clone(users.entry(LOCAL.to_owned()).or_insert_with(everything));
         let has_secrets = commands.values().any(Command::has_secrets);
-        Self { commands, users, keys, local, has_secrets }
+        let own_uid = rustix::process::geteuid().as_raw();
+        Self { commands, users, known, local, own_uid, has_secrets }
     }
 
     /// Whether a client may have to send secrets to any of the commands.
@@ -143,7 +145,21 @@ impl Policy {
 
     /// The user whom this key belongs to. Whoever calls this must have seen proof of the secret key.
     pub fn user_of_key(&self, key: &PublicKey) -> Option<&Arc<User>> {
-        self.keys.get(key)
+        self.known.by_key(key)
+    }
+
+    /// The user whom this account of the machine is. Whoever calls this must have it from the kernel. Where no user has a
+    /// uid or a group, the account that the server runs as is the user `local`, and the others are nobody.
+    pub fn user_of_account(&self, account: &Account) -> Option<&Arc<User>> {
+        if self.known.has_accounts() {
+            return self.known.by_account(account);
+        }
+        (account.uid == self.own_uid && account.uid != OVERFLOW_ID).then_some(&self.local)
+    }
+
+    /// Whether any user is known by an account of this machine.
+    pub fn knows_accounts(&self) -> bool {
+        self.known.has_accounts()
     }
 
     /// The user with this name, for questions that an operator asks; never for a client's request.

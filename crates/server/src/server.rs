@@ -10,7 +10,7 @@ use jail::{Launcher, LauncherError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use transport::limits::REVOKED_LINGER;
-use transport::{Access, FailedHandshake, Frame, ListenError, Listeners};
+use transport::{Access, FailedHandshake, Frame, ListenError, Listeners, Origin};
 
 use crate::config::Limits;
 use crate::jobs::{Bounds, ExecutedIds, restore_from};
@@ -356,7 +356,10 @@ fn note_failure(service: &Service, failure: &FailedHandshake) {
         if let Some(key) = failure.key {
             line.word("key", &key);
         }
-        line.word("peer", &failure.address);
+        match failure.origin {
+            Origin::Address(address) => line.word("peer", &address),
+            Origin::Account(uid) => line.number("uid", u64::from(uid)),
+        }
         line.text("reason", &failure.reason);
         line.number("failures", failure.failures);
         if failure.unreported > 0 {

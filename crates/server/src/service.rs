@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jail::Launcher;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
-use transport::Admission;
+use transport::{Admission, Sender};
 
 use crate::admit::Gate;
 use crate::config::Limits;
@@ -93,8 +93,14 @@ impl Service {
     /// Who may connect: the users of the policy that holds at that moment.
     pub(crate) fn admission(&self) -> Admission {
         let (policy, clock) = (Arc::clone(&self.policy), self.clock);
-        Arc::new(move |key| {
-            current(&policy).user_of_key(key).is_some_and(|user| !user.has_expired(clock.now()))
+        Arc::new(move |sender| {
+            let policy = current(&policy);
+            let user = match sender {
+                Sender::Local => Some(policy.local()),
+                Sender::Key(key) => policy.user_of_key(key),
+                Sender::Account(account) => policy.user_of_account(account),
+            };
+            user.is_some_and(|user| !user.has_expired(clock.now()))
         })
     }
 

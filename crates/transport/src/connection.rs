@@ -10,6 +10,8 @@ use omq::{
     CurvePublicKey, Endpoint, MechanismSetup, Message, MonitorEvent, MonitorRecvError, MonitorStream,
     Options, Socket, SocketType,
 };
+use rustix::fs::Access;
+use rustix::io::Errno;
 use wire::PublicKey;
 
 use crate::key::KeyPair;
@@ -17,6 +19,7 @@ use crate::limits::{
     CLIENT_HEARTBEAT_INTERVAL, CLIENT_HEARTBEAT_TIMEOUT, CLIENT_HIGH_WATER_MARK, HANDSHAKE_TIMEOUT,
 };
 use crate::listener::parse_endpoint;
+use crate::socket_file::socket_path;
 
 /// An open connection to a server.
 pub struct Connection {
@@ -50,8 +53,10 @@ pub struct Received {
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The endpoint is not `tcp://HOST:PORT`.
-    #[error("`{0}` is not an endpoint; write it as tcp://HOST:PORT, such as tcp://127.0.0.1:5555")]
+    /// The endpoint is neither `tcp://HOST:PORT` nor `ipc:///PATH`.
+    #[error(
+        "`{0}` is not an endpoint; write it as tcp://HOST:PORT, such as tcp://127.0.0.1:5555, or ipc:///PATH, such as ipc:///run/bidden/bidden.sock"
+    )]
     Endpoint(String),
     /// Plain text to another machine.
     #[error("`{0}` is another machine, and nothing is sent there in plain text")]
@@ -71,6 +76,22 @@ pub enum ConnectError {
         endpoint: String,
         /// The public key that it refused.
         key: PublicKey,
+    },
+    /// The permissions of a Unix socket.
+    #[error("cannot connect to {0}: permission denied; ask its operator for the group that may")]
+    Permission(String),
+    /// A Unix socket, with keys.
+    #[error("`{0}` is a Unix socket, where keys are not used; the kernel says who you are")]
+    NoKeys(String),
+    /// Whoever answers at a Unix socket does not let this account in.
+    #[error(
+        "{endpoint} does not let you in; ask its operator whether a user has the uid {uid} or one of your groups"
+    )]
+    AccountRefused {
+        /// Where.
+        endpoint: String,
+        /// The uid that it refused.
+        uid: u32,
     },
     /// Somebody listens there, and the two do not come to an agreement.
     #[error("{endpoint} is open, but there was no agreement: {reason}")]
@@ -101,7 +122,14 @@ impl Connection {
             .heartbeat_interval(CLIENT_HEARTBEAT_INTERVAL)
             .heartbeat_timeout(CLIENT_HEARTBEAT_TIMEOUT)
             .recv_hwm(CLIENT_HIGH_WATER_MARK);
+        let path = socket_path(endpoint);
+        if path.is_some_and(|path| rustix::fs::access(path, Access::WRITE_OK) == Err(Errno::ACCESS)) {
+            return Err(ConnectError::Permission(endpoint.to_owned()));
+        }
         options.mechanism = match security {
+            Security::Curve { .. } if path.is_some() => {
+                return Err(ConnectError::NoKeys(endpoint.to_owned()));
+            }
             Security::Plain if is_loopback(&parsed) => MechanismSetup::Null,
             Security::Plain => return Err(ConnectError::NotLoopback(endpoint.to_owned())),
             Security::Curve { key, server_key } => MechanismSetup::CurveClient {
@@ -114,12 +142,15 @@ impl Connection {
         socket.connect(parsed).await.map_err(|_| unreachable())?;
         let ended = tokio::select! {
             connected = socket.wait_connected(1, within) => connected.map_err(|_| attempts.ending(security)).err(),
-            ending = attempts.refusal(security) => Some(ending),
+            ending = attempts.refusal(security, path.is_some()) => Some(ending),
         };
         if let Some(ending) = ended {
             let endpoint = endpoint.to_owned();
             return Err(match ending {
                 Ending::KeyRefused(key) => ConnectError::KeyRefused { endpoint, key },
+                Ending::AccountRefused => {
+                    ConnectError::AccountRefused { endpoint, uid: rustix::process::geteuid().as_raw() }
+                }
                 Ending::Disagreement(reason) => ConnectError::Disagreement { endpoint, reason },
                 Ending::Unreachable => unreachable(),
             });
@@ -178,6 +209,7 @@ struct Attempts {
 /// How the attempts ended without a connection.
 enum Ending {
     KeyRefused(PublicKey),
+    AccountRefused,
     Disagreement(String),
     Unreachable,
 }
@@ -188,12 +220,13 @@ impl Attempts {
     }
 
     /// Completes when trying again is of no use: the server has refused, or has another mechanism.
-    async fn refusal(&mut self, security: &Security) -> Ending {
+    async fn refusal(&mut self, security: &Security, by_account: bool) -> Ending {
         loop {
             match self.events.recv().await {
                 Ok(MonitorEvent::ConnectStopped { .. }) => {
                     return match security {
                         Security::Curve { key, .. } => Ending::KeyRefused(key.public()),
+                        Security::Plain if by_account => Ending::AccountRefused,
                         Security::Plain => self.ending(security),
                     };
                 }
@@ -234,6 +267,8 @@ fn is_loopback(endpoint: &Endpoint) -> bool {
     match endpoint {
         Endpoint::Tcp { host: Host::Ip(ip), .. } => ip.to_canonical().is_loopback(),
         Endpoint::Tcp { host: Host::Name(name), .. } => name.eq_ignore_ascii_case("localhost"),
+        // A file of this machine.
+        Endpoint::Ipc(_) => true,
         _ => false,
     }
 }

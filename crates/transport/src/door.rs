@@ -12,26 +12,38 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use wire::PublicKey;
 
+use crate::account::Account;
 use crate::limits::{
     FAILURE_MEMORY, FIRST_DELAY, FREE_FAILURES, MAX_CONNECTIONS, MAX_DELAY, MAX_FAILING_ADDRESSES,
     MAX_PENDING_HANDSHAKES, MAX_REASON_BYTES, MAX_REPORTS_AN_INTERVAL, MAX_SLOWED, REPORT_INTERVAL,
     RESERVED_DESCRIPTORS,
 };
+use crate::peer::Sender;
 
-/// Says whether a key is one that may connect. Asked on another thread than the one that receives.
-pub type Admission = Arc<dyn Fn(&PublicKey) -> bool + Send + Sync>;
+/// Says whether somebody who is known by a key or an account may connect. Asked on another thread than the one that
+/// receives.
+pub type Admission = Arc<dyn Fn(&Sender) -> bool + Send + Sync>;
+
+/// Where a handshake came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// An address of a network.
+    Address(IpAddr),
+    /// An account of this machine, by its uid.
+    Account(u32),
+}
 
 /// A handshake that failed. Not every one is reported: the first of an address, the second, the fourth, and so on.
 #[derive(Clone, Debug)]
 pub struct FailedHandshake {
     /// Where it came from.
-    pub address: IpAddr,
+    pub origin: Origin,
     /// What was wrong.
     pub reason: String,
     /// The key that the peer proved to have, where it came that far.
     pub key: Option<PublicKey>,
-    /// Handshakes that failed from there of late, this one included: from its IPv4 address or IPv6 /64 network. Of
-    /// those that found no room: how many in a row, from anywhere.
+    /// Recent handshakes that failed from there, this one included: from its account, IPv4 address or IPv6 /64
+    /// network. Of those that found no room: how many in a row, from anywhere.
     pub failures: u64,
     /// Failures that were not reported because there were too many at a time, since the last one that was.
     pub unreported: u64,
@@ -62,14 +74,18 @@ pub(crate) struct Room {
 #[derive(Clone, Copy)]
 enum Denial {
     UnknownKey,
+    UnknownAccount,
     DeclaredIdentity,
     NoRoom,
 }
 
+/// One of the connections that are counted; given back when it is dropped.
+pub(crate) struct Entered(Arc<Door>);
+
 struct Failures {
-    by_network: HashMap<IpAddr, Failing>,
-    /// How many were turned away here by address, so that the library's word of them is not counted again.
-    refused: HashMap<IpAddr, u32>,
+    by_origin: HashMap<Origin, Failing>,
+    /// How many were turned away here, so that the library's word of them is not counted again.
+    refused: HashMap<Origin, u32>,
     reports: Reports,
 }
 
@@ -105,29 +121,41 @@ impl Door {
 
     /// The decision on a plain-text connection, which has proved nothing: only whether there is room.
     pub(crate) fn let_in(&self, peer: &MechanismPeerInfo) -> AuthenticationResult {
-        self.decide(peer, None)
+        self.decide(Sender::Local, Origin::of(peer), false)
     }
 
     /// The decision on a peer that has proved to have a key. Runs on a thread that may wait.
     pub(crate) fn let_in_with_key(&self, peer: &MechanismPeerInfo) -> AuthenticationResult {
-        self.decide(peer, Some(PublicKey(peer.public_key)))
-    }
-
-    fn decide(&self, peer: &MechanismPeerInfo, key: Option<PublicKey>) -> AuthenticationResult {
         // Replies go by routing id: who chooses one could wait for what belongs to another.
         let declares_identity = peer.identity.as_ref().is_some_and(|identity| !identity.is_empty());
-        let denial = match &key {
-            Some(key) if !(self.admits)(key) => Denial::UnknownKey,
-            Some(_) if declares_identity => Denial::DeclaredIdentity,
+        self.decide(Sender::Key(PublicKey(peer.public_key)), Origin::of(peer), declares_identity)
+    }
+
+    /// The decision on an account that the kernel has named. Its routing id means nothing: replies go by connection.
+    pub(crate) fn let_in_account(&self, account: Account) -> AuthenticationResult {
+        self.decide(Sender::Account(account), Some(Origin::Account(account.uid)), false)
+    }
+
+    fn decide(
+        &self,
+        sender: Sender,
+        origin: Option<Origin>,
+        declares_identity: bool,
+    ) -> AuthenticationResult {
+        let denial = match sender {
+            Sender::Key(_) if !(self.admits)(&sender) => Denial::UnknownKey,
+            Sender::Account(_) if !(self.admits)(&sender) => Denial::UnknownAccount,
+            _ if declares_identity => Denial::DeclaredIdentity,
             _ if self.connections.load(Ordering::Relaxed) >= self.room.connections => Denial::NoRoom,
             _ => {
                 self.turned_away.store(0, Ordering::Relaxed);
                 return AuthenticationResult::allow();
             }
         };
-        if let Some(address) = peer.peer_address.as_deref().and_then(|address| address.parse().ok()) {
-            self.failures().note_refused(address);
-            self.deny(denial, address, key);
+        if let Some(origin) = origin {
+            self.failures().note_refused(origin);
+            let key = if let Sender::Key(key) = sender { Some(key) } else { None };
+            self.deny(denial, origin, key);
         }
         let mut result = AuthenticationResult::deny();
         if matches!(denial, Denial::NoRoom) {
@@ -137,23 +165,23 @@ impl Door {
     }
 
     /// Counts and reports a denial, and lets whoever is at fault wait for it.
-    fn deny(&self, denial: Denial, address: IpAddr, key: Option<PublicKey>) {
+    fn deny(&self, denial: Denial, origin: Origin, key: Option<PublicKey>) {
         match denial {
             Denial::NoRoom => {
                 let turned_away = self.turned_away.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-                self.report(address, denial.reason(), key, turned_away);
+                self.report(origin, denial.reason(), key, turned_away);
             }
-            Denial::UnknownKey | Denial::DeclaredIdentity => {
-                let failures = self.failures().count(network(address), Instant::now());
-                self.report(address, denial.reason(), key, failures);
+            Denial::UnknownKey | Denial::UnknownAccount | Denial::DeclaredIdentity => {
+                let failures = self.failures().count(network(origin), Instant::now());
+                self.report(origin, denial.reason(), key, failures);
                 self.slow_down(failures);
             }
         }
     }
 
-    /// Says that a handshake failed, if this one is to be told: of each address the first, the second, the fourth and
-    /// so on, and of all addresses no more than the log can take.
-    fn report(&self, address: IpAddr, reason: &str, key: Option<PublicKey>, failures: u64) {
+    /// Says that a handshake failed, if this one is to be told: of each origin the first, the second, the fourth and
+    /// so on, and of all together no more than the log can take.
+    fn report(&self, origin: Origin, reason: &str, key: Option<PublicKey>, failures: u64) {
         if !failures.is_power_of_two() {
             return;
         }
@@ -161,10 +189,10 @@ impl Door {
         let mut reason = reason.to_owned();
         reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
         // Where nobody keeps up with reading, the next one that is told has the whole count.
-        let _ = self.reports.try_send(FailedHandshake { address, reason, key, failures, unreported });
+        let _ = self.reports.try_send(FailedHandshake { origin, reason, key, failures, unreported });
     }
 
-    /// Keeps an address waiting that has failed too often. Only so many threads wait; where there are more to slow
+    /// Keeps an origin waiting that has failed too often. Only so many threads wait; where there are more to slow
     /// down, the others are turned away at once.
     fn slow_down(&self, failures: u64) {
         let delay = delay(failures);
@@ -177,6 +205,15 @@ impl Door {
         self.slowed.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Counts a handshake that the library ended, unless it was turned away here.
+    pub(crate) fn note_failure(&self, origin: Origin, reason: &str) {
+        let is_counted = self.failures().forget_refused(origin);
+        if !is_counted {
+            let failures = self.failures().count(network(origin), Instant::now());
+            self.report(origin, reason, None, failures);
+        }
+    }
+
     /// Counts the handshakes of a socket that the library ended, until the socket is closed.
     pub(crate) async fn watch_failures(self: Arc<Self>, socket: Socket) {
         let mut events = socket.monitor();
@@ -185,18 +222,17 @@ impl Door {
             match events.recv().await {
                 Ok(MonitorEvent::HandshakeFailed {
                     peer_ident: PeerIdent::Socket(address), reason, ..
-                }) => {
-                    let ip = address.ip();
-                    let counted = self.failures().forget_refused(ip);
-                    if !counted {
-                        let failures = self.failures().count(network(ip), Instant::now());
-                        self.report(ip, &reason, None, failures);
-                    }
-                }
+                }) => self.note_failure(Origin::Address(address.ip()), &reason),
                 Ok(_) | Err(omq::MonitorRecvError::Lagged(_)) => {}
                 Err(_) => return,
             }
         }
+    }
+
+    /// Counts a connection of an account among those of all listeners.
+    pub(crate) fn enter(self: &Arc<Self>) -> Entered {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Entered(Arc::clone(self))
     }
 
     /// Keeps the count of connections that [`Self::let_in`] reads. It may lag by as many as are in the middle of a
@@ -220,10 +256,23 @@ impl Door {
     }
 }
 
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Origin {
+    fn of(peer: &MechanismPeerInfo) -> Option<Self> {
+        peer.peer_address.as_deref()?.parse().ok().map(Self::Address)
+    }
+}
+
 impl Denial {
     fn reason(self) -> &'static str {
         match self {
             Self::UnknownKey => "no user has this key",
+            Self::UnknownAccount => "no user has this account's uid or group",
             Self::DeclaredIdentity => {
                 "the client declares a routing id, which is refused where keys are used"
             }
@@ -263,18 +312,19 @@ impl Reports {
 impl Failures {
     fn new(now: Instant) -> Self {
         let reports = Reports { since: now, count: 0, unreported: 0 };
-        Self { by_network: HashMap::new(), refused: HashMap::new(), reports }
+        Self { by_origin: HashMap::new(), refused: HashMap::new(), reports }
     }
 
-    fn count(&mut self, network: IpAddr, now: Instant) -> u64 {
-        if !self.by_network.contains_key(&network) && self.by_network.len() >= MAX_FAILING_ADDRESSES {
-            self.by_network.retain(|_, failing| failing.is_remembered(now));
-            let oldest = self.by_network.iter().min_by_key(|(_, failing)| failing.last).map(|(ip, _)| *ip);
-            if let Some(oldest) = oldest.filter(|_| self.by_network.len() >= MAX_FAILING_ADDRESSES) {
-                self.by_network.remove(&oldest);
+    fn count(&mut self, origin: Origin, now: Instant) -> u64 {
+        if !self.by_origin.contains_key(&origin) && self.by_origin.len() >= MAX_FAILING_ADDRESSES {
+            self.by_origin.retain(|_, failing| failing.is_remembered(now));
+            let oldest =
+                self.by_origin.iter().min_by_key(|(_, failing)| failing.last).map(|(origin, _)| *origin);
+            if let Some(oldest) = oldest.filter(|_| self.by_origin.len() >= MAX_FAILING_ADDRESSES) {
+                self.by_origin.remove(&oldest);
             }
         }
-        let failing = self.by_network.entry(network).or_insert(Failing { count: 0, last: now });
+        let failing = self.by_origin.entry(origin).or_insert(Failing { count: 0, last: now });
         if !failing.is_remembered(now) {
             failing.count = 0;
         }
@@ -283,20 +333,20 @@ impl Failures {
         failing.count
     }
 
-    fn note_refused(&mut self, address: IpAddr) {
+    fn note_refused(&mut self, origin: Origin) {
         if self.refused.len() >= MAX_FAILING_ADDRESSES {
             self.refused.clear();
         }
-        let refused = self.refused.entry(address).or_default();
+        let refused = self.refused.entry(origin).or_default();
         *refused = refused.saturating_add(1);
     }
 
-    /// Whether one from this address was turned away here, which is then settled.
-    fn forget_refused(&mut self, address: IpAddr) -> bool {
-        let Some(refused) = self.refused.get_mut(&address) else { return false };
+    /// Whether one from there was turned away here, which is then settled.
+    fn forget_refused(&mut self, origin: Origin) -> bool {
+        let Some(refused) = self.refused.get_mut(&origin) else { return false };
         *refused = refused.saturating_sub(1);
         if *refused == 0 {
-            self.refused.remove(&address);
+            self.refused.remove(&origin);
         }
         true
     }
@@ -322,15 +372,16 @@ fn delay(failures: u64) -> Duration {
     }
 }
 
-/// What one attacker can be expected to have: an IPv4 address, or a /64 of IPv6 (RFC 6177).
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
+/// What one attacker can be expected to have: an account, an IPv4 address, or a /64 of IPv6 (RFC 6177).
+fn network(origin: Origin) -> Origin {
+    let Origin::Address(ip) = origin else { return origin };
+    Origin::Address(match ip.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
             Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
         v4 @ IpAddr::V4(_) => v4,
-    }
+    })
 }
 
 /// Raises the limit of this process as far as it may be, and returns it; commands get the usual one back.
@@ -345,16 +396,16 @@ fn raise_descriptors() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Failures, Room, delay, network};
+    use super::{Failures, Origin, Room, delay, network};
     use crate::limits::{
         FAILURE_MEMORY, FREE_FAILURES, HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, MAX_DELAY, MAX_FAILING_ADDRESSES,
         MAX_PENDING_HANDSHAKES, MAX_REPORTS_AN_INTERVAL, REPORT_INTERVAL,
     };
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
     use std::time::{Duration, Instant};
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().expect("an address")
+    fn ip(text: &str) -> Origin {
+        Origin::Address(text.parse().expect("an address"))
     }
 
     #[test]
@@ -390,11 +441,11 @@ mod tests {
         let mut failures = Failures::new(now);
         for bits in 0..5_000 {
             now += Duration::from_micros(1);
-            failures.count(Ipv4Addr::from_bits(bits).into(), now);
+            failures.count(Origin::Address(Ipv4Addr::from_bits(bits).into()), now);
         }
-        assert_eq!(failures.by_network.len(), MAX_FAILING_ADDRESSES);
+        assert_eq!(failures.by_origin.len(), MAX_FAILING_ADDRESSES);
         for bits in 0..5_000 {
-            failures.note_refused(Ipv4Addr::from_bits(bits).into());
+            failures.note_refused(Origin::Address(Ipv4Addr::from_bits(bits).into()));
         }
         assert!(failures.refused.len() <= MAX_FAILING_ADDRESSES);
     }

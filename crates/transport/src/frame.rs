@@ -5,7 +5,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use omq::Message;
 
-use crate::limits::MAX_FRAMES;
+use crate::envelope::Envelope;
+use crate::limits::MAX_REQUEST_FRAMES;
 use crate::peer::Peer;
 
 /// One message of a client.
@@ -13,9 +14,9 @@ use crate::peer::Peer;
 pub struct Frame {
     /// Who sent it.
     pub peer: Peer,
-    /// Its first frame, where it is a message that the protocol knows.
+    /// The first frame behind its envelope, unless there are more than the protocol knows.
     pub body: Option<Bytes>,
-    /// The frames after the first.
+    /// The frames behind the body.
     pub attachments: Vec<Bytes>,
     /// The way back to the one who sent it.
     pub return_path: ReturnPath,
@@ -29,24 +30,27 @@ pub struct Frame {
 pub struct ReturnPath {
     pub(crate) listener: usize,
     pub(crate) peer: Peer,
-    pub(crate) delimiter: bool,
+    pub(crate) envelope: Envelope,
 }
 
 impl Frame {
-    /// A message is a body and its attachments, with an empty delimiter before them as REQ sends it, or without.
-    pub(crate) fn new(listener: usize, peer: Peer, message: Message, arrived: Instant) -> Self {
-        let delimiter = message.len() > 1 && message.part_slice(0).is_some_and(<[u8]>::is_empty);
+    /// A message is a body and its attachments behind an envelope, which may have no frames. One that holds nothing but
+    /// an envelope asks for nothing: sockets with `ZMQ_PROBE_ROUTER` send such a message when they connect.
+    pub(crate) fn new(listener: usize, peer: Peer, message: Message, arrived: Instant) -> Option<Self> {
+        let envelope = Envelope::of(&message);
         let frames = message.len();
-        let first = usize::from(delimiter);
-        let (body, attachments) = if frames == 1 {
-            (message.into_bytes().ok(), Vec::new())
-        } else if frames <= MAX_FRAMES {
-            let attachments = first.saturating_add(1)..frames;
-            (message.part_bytes(first), attachments.filter_map(|index| message.part_bytes(index)).collect())
-        } else {
-            (None, Vec::new())
+        let first = envelope.len();
+        let (body, attachments) = match frames.checked_sub(first) {
+            None | Some(0) => return None,
+            Some(1) if first == 0 => (message.into_bytes().ok(), Vec::new()),
+            Some(1..=MAX_REQUEST_FRAMES) => {
+                let attachments = first.saturating_add(1)..frames;
+                let attachments = attachments.filter_map(|index| message.part_bytes(index)).collect();
+                (message.part_bytes(first), attachments)
+            }
+            Some(_) => (None, Vec::new()),
         };
-        let return_path = ReturnPath { listener, peer: peer.clone(), delimiter };
-        Self { peer, body, attachments, return_path, arrived }
+        let return_path = ReturnPath { listener, peer: peer.clone(), envelope };
+        Some(Self { peer, body, attachments, return_path, arrived })
     }
 }

@@ -6,8 +6,15 @@ use std::time::Duration;
 /// request which is too long is still answered; past this the connection is dropped.
 pub const MAX_MESSAGE_BYTES: usize = 33 * 1024 * 1024;
 
-/// Most frames of one message that are kept; a message of more has no body.
-pub const MAX_FRAMES: usize = 66;
+/// Most frames of an envelope, the empty one included: one for each device between client and server, and the request
+/// id of a REQ. Where the first empty frame comes later, the message has no envelope.
+pub const MAX_ENVELOPE_FRAMES: usize = 17;
+
+/// Longest address in an envelope, in bytes: ZeroMQ permits no longer routing id (RFC 28).
+pub const MAX_ADDRESS_BYTES: usize = 255;
+
+/// Most frames behind the envelope that are kept; a message of more has no body.
+pub const MAX_REQUEST_FRAMES: usize = 65;
 
 /// Most frames taken from the socket before the server's loop looks at anything else.
 pub const MAX_BATCH: usize = 128;
@@ -55,6 +62,18 @@ pub const MAX_CONNECTIONS: usize = 16_384;
 /// Connections of one listener at once that have not finished their ZMTP handshake, where the system gives so many
 /// descriptors.
 pub const MAX_PENDING_HANDSHAKES: usize = 1024;
+
+/// Connections of a Unix socket that wait to be accepted.
+pub const UNIX_BACKLOG: i32 = 128;
+
+/// Into how many shares the pending handshakes of a Unix socket are divided; one account has at most one.
+pub const HANDSHAKE_SHARES: usize = 8;
+
+/// How long a Unix socket waits before it accepts again, where the system has no descriptor left.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// From this length on a frame of a Unix socket is read into a buffer of its own, so that it is not copied.
+pub const LARGE_PAYLOAD_BYTES: usize = 128 * 1024;
 
 /// Listeners of one server.
 pub const MAX_LISTENERS: usize = 8;

@@ -2,18 +2,20 @@
 //!
 //! Refuses to listen in plain text where another machine could connect.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use omq::{
-    Authenticator, CurveServerOptions, Endpoint, IdentitySocket, MechanismSetup, Message, Options,
-    PeerPublicKey, Socket, SocketType, TrySendError,
+    Authenticator, CurveServerOptions, Endpoint, IdentitySocket, IpcPath, MechanismSetup, Message, Options,
+    PeerPublicKey, Socket, SocketType,
 };
 use wire::PublicKey;
 
 use crate::access::Access;
+use crate::accounts::Accounts;
 use crate::backlog::{Backlogs, Part};
 use crate::door::Door;
 use crate::frame::{Frame, ReturnPath};
@@ -22,7 +24,9 @@ use crate::limits::{
     HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, LINGER, MAX_BATCH, MAX_LISTENERS,
     MAX_MESSAGE_BYTES, RECEIVE_HIGH_WATER_MARK, SEND_HIGH_WATER_MARK,
 };
-use crate::peer::Peer;
+use crate::outlet::Outlet;
+use crate::peer::{Peer, Sender};
+use crate::socket_file::socket_path;
 use crate::stream::Way;
 
 /// Why a listener could not be set up.
@@ -51,15 +55,36 @@ pub enum ListenError {
 
 /// A bound socket. Lives on one thread, inside a `tokio::task::LocalSet`.
 pub(crate) struct Listener {
-    socket: IdentitySocket,
+    source: Source,
+    outlet: Outlet,
     access: Access,
     backlogs: Backlogs,
     endpoint: String,
 }
 
+/// Where its messages come from.
+enum Source {
+    Router(IdentitySocket),
+    Accounts(Accounts),
+}
+
 impl Listener {
     /// Binds a socket. Port `0` or `*` takes a free one.
     pub(crate) async fn bind(endpoint: &str, access: Access, door: &Arc<Door>) -> Result<Self, ListenError> {
+        if let Access::Accounts(socket) = &access {
+            let failed = |error: io::Error| ListenError::Bind {
+                endpoint: socket.endpoint().to_owned(),
+                reason: error.to_string(),
+            };
+            let accounts = Accounts::listen(socket, door).map_err(failed)?;
+            return Ok(Self {
+                source: Source::Accounts(accounts),
+                outlet: Outlet::Accounts,
+                backlogs: Backlogs::default(),
+                endpoint: socket.endpoint().to_owned(),
+                access,
+            });
+        }
         let address = listening_address(endpoint, matches!(access, Access::Plain))?;
         let failed = |error: omq::Error| ListenError::Bind {
             endpoint: endpoint.to_owned(),
@@ -79,8 +104,8 @@ impl Listener {
             .heartbeat_timeout(HEARTBEAT_TIMEOUT)
             .linger(LINGER);
         options.mechanism = match &access {
-            Access::Plain => plain(Arc::clone(door)),
             Access::Curve(key) => curve(key.clone(), Arc::clone(door)),
+            Access::Plain | Access::Accounts(_) => plain(Arc::clone(door)),
         };
         let socket = Socket::try_new(SocketType::Router, options)
             .and_then(|socket| socket.identity_routing())
@@ -88,7 +113,14 @@ impl Listener {
         tokio::task::spawn_local(Arc::clone(door).watch_failures(Socket::clone(&socket)));
         let bound = socket.bind(format!("tcp://{address}").as_str()).await.map_err(failed)?;
         tokio::task::spawn_local(Arc::clone(door).count_connections(Socket::clone(&socket)));
-        Ok(Self { socket, access, backlogs: Backlogs::default(), endpoint: bound.to_string() })
+        let outlet = Outlet::Router(socket.clone());
+        Ok(Self {
+            source: Source::Router(socket),
+            outlet,
+            access,
+            backlogs: Backlogs::default(),
+            endpoint: bound.to_string(),
+        })
     }
 
     /// Where it listens, with the real port.
@@ -103,26 +135,44 @@ impl Listener {
     /// Waits for a message. `None` is a socket that is closed. Dropping the future loses nothing.
     pub(crate) async fn next(&self, listener: usize) -> Option<Frame> {
         loop {
-            let (identity, message) = self.socket.recv_from().await.ok()?;
-            if let Some(peer) = Peer::new(identity, &self.access) {
-                return Some(Frame::new(listener, peer, message, Instant::now()));
+            let received = match &self.source {
+                Source::Router(socket) => {
+                    let (identity, message) = socket.recv_from().await.ok()?;
+                    Peer::routed(identity, &self.access).map(|peer| (peer, message))
+                }
+                Source::Accounts(accounts) => Some(accounts.next().await?),
+            };
+            let frame =
+                received.and_then(|(peer, message)| Frame::new(listener, peer, message, Instant::now()));
+            if frame.is_some() {
+                return frame;
             }
+            // Others may be waiting while one client sends nothing but empty messages.
+            tokio::task::yield_now().await;
         }
     }
 
     /// Takes what else is there, up to [`MAX_BATCH`].
     pub(crate) fn take_waiting(&self, listener: usize, arrived: Instant, batch: &mut Vec<Frame>) {
         for _ in 0..MAX_BATCH {
-            let Ok((identity, message)) = self.socket.try_recv_from() else { break };
-            let peer = Peer::new(identity, &self.access);
-            batch.extend(peer.map(|peer| Frame::new(listener, peer, message, arrived)));
+            let received = match &self.source {
+                Source::Router(socket) => {
+                    let Ok((identity, message)) = socket.try_recv_from() else { break };
+                    Peer::routed(identity, &self.access).map(|peer| (peer, message))
+                }
+                Source::Accounts(accounts) => {
+                    let Some(received) = accounts.try_next() else { break };
+                    Some(received)
+                }
+            };
+            batch.extend(received.and_then(|(peer, message)| Frame::new(listener, peer, message, arrived)));
         }
     }
 
     /// Sends a reply. Never waits: a client that does not read its replies delays nobody, and one that is gone
     /// gets nothing.
     pub(crate) fn reply(&self, to: &ReturnPath, body: Vec<u8>, attachment: Option<Bytes>) {
-        let counted = |bytes: Bytes, part: Part| self.backlogs.count(&self.socket, &to.peer, bytes, part);
+        let counted = |bytes: Bytes, part: Part| self.backlogs.count(&self.outlet, &to.peer, bytes, part);
         let body = match attachment {
             None => counted(body.into(), Part::Body).map(Message::single),
             Some(column) => {
@@ -130,38 +180,41 @@ impl Listener {
             }
         };
         let Some(body) = body else { return };
-        let message = if to.delimiter { Message::with_prefix(Bytes::new(), body) } else { body };
+        let message = to.envelope.enclose(body);
         if self.backlogs.holds(&to.peer) {
-            self.backlogs.push(&self.socket, &to.peer, message);
-        } else if let Err(TrySendError::Full(message)) = self.socket.try_send_to(to.peer.identity(), message)
-        {
-            self.backlogs.push(&self.socket, &to.peer, message);
+            self.backlogs.push(&self.outlet, &to.peer, message);
+        } else if let Err(message) = self.outlet.try_send(&to.peer, message) {
+            self.backlogs.push(&self.outlet, &to.peer, message);
         }
     }
 
     /// The way to a client, for a stream.
     pub(crate) fn way(&self, to: &ReturnPath) -> Way {
         Way {
-            socket: self.socket.clone(),
+            outlet: self.outlet.clone(),
             backlogs: self.backlogs.clone(),
             peer: to.peer.clone(),
-            delimiter: to.delimiter,
+            envelope: to.envelope.clone(),
         }
     }
 
-    /// Closes the connections of keys that are not admitted any more.
-    pub(crate) async fn dismiss(&self, admits: impl Fn(&PublicKey) -> bool) {
-        let Ok(connections) = self.socket.connections().await else { return };
+    /// Closes the connections of those who may not connect any more.
+    pub(crate) async fn dismiss(&self, admits: impl Fn(&Sender) -> bool) {
+        let socket = match &self.source {
+            Source::Router(socket) => socket,
+            Source::Accounts(accounts) => return accounts.dismiss(admits),
+        };
+        let Ok(connections) = socket.connections().await else { return };
         let strangers = connections.into_iter().filter(|connection| {
             let peer = connection.peer_info.as_ref();
             match peer.and_then(|peer| peer.authentication.public_key.as_ref()) {
-                Some(PeerPublicKey::Curve(key)) => !admits(&PublicKey(*key)),
+                Some(PeerPublicKey::Curve(key)) => !admits(&Sender::Key(PublicKey(*key))),
                 _ => false,
             }
         });
         for connection in strangers {
             // One that is gone by itself is what is wanted.
-            let _ = self.socket.disconnect_peer(connection.connection_id).await;
+            let _ = socket.disconnect_peer(connection.connection_id).await;
         }
     }
 
@@ -174,7 +227,10 @@ impl Listener {
         };
         let _ = tokio::time::timeout(LINGER, drained).await;
         // A peer that does not read loses what it has not read.
-        let _ = self.socket.into_inner().close().await;
+        match self.source {
+            Source::Router(socket) => drop(socket.into_inner().close().await),
+            Source::Accounts(accounts) => accounts.close().await,
+        }
     }
 }
 
@@ -235,7 +291,9 @@ fn host_and_port(endpoint: &str) -> Result<(&str, u16), ListenError> {
 
 /// An endpoint that a client could connect to, checked without connecting.
 pub(crate) fn parse_endpoint(endpoint: &str) -> Option<Endpoint> {
-    Endpoint::try_from(endpoint)
-        .ok()
-        .filter(|parsed| matches!(parsed, Endpoint::Tcp { port, .. } if *port > 0))
+    Endpoint::try_from(endpoint).ok().filter(|parsed| match parsed {
+        Endpoint::Tcp { port, .. } => *port > 0,
+        Endpoint::Ipc(IpcPath::Filesystem(_)) => socket_path(endpoint).is_some(),
+        _ => false,
+    })
 }

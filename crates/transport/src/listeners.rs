@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::select_all;
 use tokio::sync::{Mutex, mpsc};
-use wire::PublicKey;
 
 use crate::access::Access;
 use crate::door::{Admission, Door, FailedHandshake};
 use crate::frame::{Frame, ReturnPath};
 use crate::limits::{MAX_LISTENERS, MAX_REPORTS};
 use crate::listener::{ListenError, Listener};
+use crate::peer::Sender;
 use crate::stream::EventStream;
 
 /// The bound sockets of a server. They live on one thread, inside a `tokio::task::LocalSet`.
@@ -26,7 +26,7 @@ pub struct Listeners {
 pub struct Closed;
 
 impl Listeners {
-    /// Binds a socket for each endpoint. Where keys are used, those connect that `admits` lets in.
+    /// Binds a socket for each endpoint. Where keys are used or accounts are known, those connect that `admits` lets in.
     ///
     /// # Errors
     /// A malformed endpoint, plain text on an address that is not loopback, or an address that the system does not
@@ -93,8 +93,8 @@ impl Listeners {
         }
     }
 
-    /// Closes the connections of keys that may not connect any more.
-    pub async fn dismiss(&self, admits: impl Fn(&PublicKey) -> bool) {
+    /// Closes the connections of keys and accounts that may not connect any more.
+    pub async fn dismiss(&self, admits: impl Fn(&Sender) -> bool) {
         for listener in &self.listeners {
             listener.dismiss(&admits).await;
         }

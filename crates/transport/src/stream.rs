@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use omq::{IdentitySocket, Message};
+use omq::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::backlog::Backlogs;
+use crate::envelope::Envelope;
 use crate::limits::{MAX_UNSENT_STREAM_BYTES, WAITING_EVENT_OVERHEAD};
+use crate::outlet::Outlet;
 use crate::peer::Peer;
 
 /// The events that go to one client before its reply.
@@ -25,10 +27,10 @@ pub struct Gone;
 
 /// The way to a client.
 pub(crate) struct Way {
-    pub(crate) socket: IdentitySocket,
+    pub(crate) outlet: Outlet,
     pub(crate) backlogs: Backlogs,
     pub(crate) peer: Peer,
-    pub(crate) delimiter: bool,
+    pub(crate) envelope: Envelope,
 }
 
 /// A part of an event, which takes room until the socket lets go of it.
@@ -48,7 +50,7 @@ impl EventStream {
         Self { way, room: Arc::new(Semaphore::new(MAX_UNSENT_STREAM_BYTES as usize)) }
     }
 
-    /// Hands an event over, as a message of two frames. Waits while [`MAX_UNSENT_STREAM_BYTES`] of this stream have not
+    /// Hands an event over, as a message of two frames behind the request's envelope. Waits while [`MAX_UNSENT_STREAM_BYTES`] of this stream have not
     /// left the server, and while replies wait on the connection: they go first. Dropping the future sends nothing.
     ///
     /// What was handed over arrives before everything that is sent on the same return path after it. One event alone may
@@ -59,18 +61,19 @@ impl EventStream {
     /// began with it to its next connection, as it does with replies.
     pub async fn send(&self, header: Vec<u8>, bytes: Bytes) -> Result<(), Gone> {
         let way = self.way.as_ref().ok_or(Gone)?;
-        let room = Arc::clone(&self.room).acquire_many_owned(cost(&header, &bytes)).await;
+        let room = Arc::clone(&self.room).acquire_many_owned(cost(&way.envelope, &header, &bytes)).await;
         let room = Arc::new(room.map_err(|_| Gone)?);
         let held = |bytes| Bytes::from_owner(Held { bytes, _room: Arc::clone(&room) });
         let body = Message::multipart([held(header.into()), held(bytes)]);
-        let message = if way.delimiter { Message::with_prefix(Bytes::new(), body) } else { body };
+        let message = way.envelope.enclose(body);
         way.backlogs.drained(&way.peer).await;
-        way.socket.send_to(way.peer.identity(), message).await.map_err(|_| Gone)
+        way.outlet.send(&way.peer, message).await
     }
 }
 
 /// What an event takes of its stream's room.
-fn cost(header: &[u8], bytes: &Bytes) -> u32 {
-    let cost = header.len().saturating_add(bytes.len()).saturating_add(WAITING_EVENT_OVERHEAD);
+fn cost(envelope: &Envelope, header: &[u8], bytes: &Bytes) -> u32 {
+    let frames = envelope.cost().saturating_add(header.len()).saturating_add(bytes.len());
+    let cost = frames.saturating_add(WAITING_EVENT_OVERHEAD);
     u32::try_from(cost).unwrap_or(u32::MAX).min(MAX_UNSENT_STREAM_BYTES)
 }

@@ -10,6 +10,7 @@ mod event;
 mod key;
 mod reply;
 mod request;
+mod shape;
 mod text;
 
 pub use code::ErrorCode;
@@ -19,3 +20,4 @@ pub use reply::{End, Failure, InvalidReply, Output, Reply, Streamed, Usage, Verd
 pub use request::{
     Action, Delivery, History, InvalidRequest, Numbers, Request, RequestId, Target, Variable, decode_request,
 };
+pub use shape::has_command_type;

@@ -23,6 +23,11 @@ pub(super) fn group(text: &str) -> io::Result<Option<u32>> {
     Ok(find_group(&std::fs::read_to_string(GROUP)?, text))
 }
 
+/// The users whom /etc/group lists as members of this group, under whatever name it stands there.
+pub(super) fn members(group: u32) -> io::Result<Vec<u32>> {
+    Ok(find_members(&std::fs::read_to_string(GROUP)?, &std::fs::read_to_string(PASSWD)?, group))
+}
+
 /// `name:password:user:group:...` (passwd(5)).
 fn find_user(passwd: &str, text: &str) -> Option<Account> {
     let number = text.parse().ok();
@@ -44,9 +49,35 @@ fn find_group(groups: &str, text: &str) -> Option<u32> {
     entries.find(|(name, _)| *name == text).map(|(_, group)| group).or_else(|| text.parse().ok())
 }
 
+/// `name:password:group:member,member` (group(5)).
+fn find_members(groups: &str, passwd: &str, group: u32) -> Vec<u32> {
+    let lists = groups.lines().filter_map(|line| {
+        let mut fields = line.split(':').skip(2);
+        (fields.next()?.parse() == Ok(group)).then(|| fields.next()).flatten()
+    });
+    let names: Vec<&str> = lists.flat_map(|list| list.split(',')).filter(|name| !name.is_empty()).collect();
+    let users = passwd.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        names.contains(&fields.next()?).then(|| fields.nth(1)?.parse().ok()).flatten()
+    });
+    users.collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Account, find_group, find_user};
+    use super::{Account, find_group, find_members, find_user};
+
+    #[test]
+    fn members_of_a_group_are_those_that_the_file_lists() {
+        let passwd = "root:x:0:0::/:/bin/sh\nann:x:1000:100::/:/bin/sh\nbob:x:1001:100::/:/bin/sh\n1002:x:7:7::/:/bin/sh\n";
+        let groups =
+            "root:x:0:\nops:x:50:ann,gone,bob\nbroken:x\nsame:x:50:1002\nempty:x:51:\nodd:x:52:,ann,\n";
+        for (group, members) in
+            [(50, vec![1000, 1001, 7]), (51, vec![]), (52, vec![1000]), (0, vec![]), (99, vec![])]
+        {
+            assert_eq!(find_members(groups, passwd, group), members, "{group}");
+        }
+    }
 
     #[test]
     fn users_and_groups_are_found_by_name_and_number() {

@@ -203,7 +203,8 @@ fn identity(section: &Section<'_>) -> Result<Option<Identity>, Fault> {
     }
 }
 
-fn group(item: &Item<'_>) -> Result<u32, Fault> {
+/// A group by its name or number.
+pub(super) fn group(item: &Item<'_>) -> Result<u32, Fault> {
     let text = item.string()?;
     let found = account::group(text).map_err(|error| item.fault(format!("cannot be looked up: {error}")))?;
     found.ok_or_else(|| item.fault(format!("is {}, which is not in /etc/group", shown(text))))

@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use transport::limits::MAX_LISTENERS;
-use transport::{Access, CertificateError, ListenError, check_listening, listening_address, read_key_pair};
+use transport::{
+    Access, AccountSocket, CertificateError, ListenError, SocketFileError, SocketMode, check_listening,
+    listening_address, read_key_pair, socket_path,
+};
 
-use super::problem::Fault;
-use super::section::Item;
+use super::confinement::group;
+use super::problem::{Fault, shown};
+use super::section::{Item, Section};
 use crate::limits::{
     COMMANDS_AT_ONCE, COMMANDS_BY_USER, COMMANDS_WAITING, COMPUTATIONS_WAITING, LOG_BYTES,
     MAX_COMMANDS_AT_ONCE, MAX_COMMANDS_BY_USER, MAX_COMMANDS_WAITING, MAX_COMPUTATIONS_WAITING,
@@ -31,11 +35,40 @@ pub enum Protection {
     Plain,
     /// By CURVE, under the server's key in this certificate.
     Key(PathBuf),
+    /// By the kernel, which names the account of whoever connects to a Unix socket with these permissions.
+    Accounts(SocketMode),
 }
 
+/// The permissions of a Unix socket that says nothing of them: its owner alone, or a group that is named.
+const SOCKET_MODE: u32 = 0o600;
+const SOCKET_MODE_WITH_GROUP: u32 = 0o660;
+
 impl Listener {
-    /// Reads the key, where there is one, and asks for the address of a name: all for which files are opened that a
-    /// server which has confined itself cannot open.
+    /// How an endpoint is protected that stands on the command line and in no configuration.
+    pub fn unconfigured(endpoint: String) -> Self {
+        let protection = if is_unix(&endpoint) {
+            Protection::Accounts(SocketMode { mode: SOCKET_MODE, group: None })
+        } else {
+            Protection::Plain
+        };
+        Self { endpoint, protection }
+    }
+
+    /// Says whether it can be served here, without taking its place.
+    ///
+    /// # Errors
+    /// The certificate or the endpoint cannot be used.
+    pub fn check(&self) -> Result<(), ListenerError> {
+        match &self.protection {
+            // Whether its directory is right is known to the server alone, which may run as another user.
+            Protection::Accounts(_) => Ok(()),
+            Protection::Plain | Protection::Key(_) => self.open().map(drop),
+        }
+    }
+
+    /// Reads the key, where there is one, asks for the address of a name, and binds a Unix socket: all for which files are
+    /// opened that a server which has confined itself cannot open. After the launcher has started, so that it holds
+    /// neither.
     ///
     /// # Errors
     /// The certificate or the endpoint cannot be used.
@@ -43,6 +76,10 @@ impl Listener {
         let access = match &self.protection {
             Protection::Plain => Access::Plain,
             Protection::Key(path) => Access::Curve(read_key_pair(path)?),
+            Protection::Accounts(mode) => {
+                let access = Access::Accounts(AccountSocket::bind(&self.endpoint, *mode)?);
+                return Ok((self.endpoint.clone(), access));
+            }
         };
         let address = listening_address(&self.endpoint, matches!(access, Access::Plain))?;
         Ok((format!("tcp://{address}"), access))
@@ -58,6 +95,9 @@ pub enum ListenerError {
     /// Its endpoint.
     #[error(transparent)]
     Endpoint(#[from] ListenError),
+    /// Its file.
+    #[error(transparent)]
+    File(#[from] SocketFileError),
 }
 
 /// The limits that an installation may set.
@@ -177,8 +217,14 @@ pub(super) fn listeners(item: &Item<'_>, directory: &Path) -> Result<Vec<Listene
 }
 
 fn listener(item: &Item<'_>, directory: &Path) -> Result<Listener, Fault> {
-    let section = item.section(&["endpoint", "key", "plain"])?;
+    let section = item.section(&["endpoint", "key", "plain", "mode", "group"])?;
     let endpoint = section.required("endpoint")?;
+    if is_unix(endpoint.string()?) {
+        return unix_listener(&section, &endpoint);
+    }
+    if let Some(item) = section.get("mode").or_else(|| section.get("group")) {
+        return Err(item.fault("has no meaning here: only a Unix socket, `ipc:///PATH`, has a file"));
+    }
     let plain = section.optional("plain", Item::boolean)?.unwrap_or(false);
     let protection = match (section.get("key"), plain) {
         (Some(key), false) => Protection::Key(directory.join(file(&key)?)),
@@ -193,6 +239,36 @@ fn listener(item: &Item<'_>, directory: &Path) -> Result<Listener, Fault> {
     check_listening(endpoint.string()?, plain)
         .map_err(|error| endpoint.fault(format!("cannot be: {error}")))?;
     Ok(Listener { endpoint: endpoint.string()?.to_owned(), protection })
+}
+
+/// Says so of whatever claims to be one, so that a wrong one is told as one.
+fn is_unix(endpoint: &str) -> bool {
+    endpoint.starts_with("ipc:")
+}
+
+fn unix_listener(section: &Section<'_>, endpoint: &Item<'_>) -> Result<Listener, Fault> {
+    if let Some(item) = section.get("key").or_else(|| section.get("plain")) {
+        return Err(item.fault("has no meaning here: on a Unix socket the kernel says who connects"));
+    }
+    let text = endpoint.string()?;
+    if socket_path(text).is_none() {
+        return Err(endpoint
+            .fault("must be `ipc:///PATH` with an absolute path, such as ipc:///run/bidden/bidden.sock"));
+    }
+    let group = section.optional("group", group)?;
+    let default = if group.is_some() { SOCKET_MODE_WITH_GROUP } else { SOCKET_MODE };
+    let mode = section.optional("mode", mode)?.unwrap_or(default);
+    Ok(Listener { endpoint: text.to_owned(), protection: Protection::Accounts(SocketMode { mode, group }) })
+}
+
+/// Permissions of a socket: nobody executes one.
+fn mode(item: &Item<'_>) -> Result<u32, Fault> {
+    let text = item.string()?;
+    let is_octal = text.len() == 4 && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && mode & !0o666 == 0);
+    mode.ok_or_else(|| {
+        item.fault(format!("must be permissions to read and write, such as \"0660\", not {}", shown(text)))
+    })
 }
 
 /// A file's name.

@@ -11,6 +11,8 @@ use wire::PublicKey;
 const KEY: &str = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7";
 const OTHER_KEY: &str = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID";
 
+mod accounts;
+
 fn parse(text: &str) -> Result<Configuration, String> {
     Configuration::parse("f", text).map_err(|error| error.to_string())
 }
@@ -103,7 +105,7 @@ fn unknown_keys_stop_the_start_wherever_they_stand() {
     wrong("[roles.r]\nright = []", "f:2:1: unknown key `right` in `roles.r`; did you mean `rights`?");
     wrong(
         "[users.u]\nkey = ''",
-        "f:2:1: unknown key `key` in `users.u`; known are `roles`, `public_key`, `certificate`, `not_after`, `requests_per_second`",
+        "f:2:1: unknown key `key` in `users.u`; known are `roles`, `public_key`, `certificate`, `uid`, `group`, `not_after`, `requests_per_second`",
     );
     wrong(
         "[commands.c]\nprogramm = '/usr/bin/uname'",
@@ -123,7 +125,7 @@ fn unknown_keys_stop_the_start_wherever_they_stand() {
     );
     wrong(
         "[[listeners]]\nendpoint = 'x'\nserver_key = 'x'",
-        "f:3:1: unknown key `server_key` in `listeners[1]`; known are `endpoint`, `key`, `plain`",
+        "f:3:1: unknown key `server_key` in `listeners[1]`; known are `endpoint`, `key`, `plain`, `mode`, `group`",
     );
     wrong("[[tests]]\nusr = 'x'", "f:2:1: unknown key `usr` in `tests[1]`; did you mean `user`?");
 }
@@ -321,7 +323,10 @@ fn roles_come_to_a_table_of_what_each_user_may_do() {
 
 #[test]
 fn a_user_is_a_key_of_his_own() {
-    wrong("[users.ann]\nroles = []", "f:1:1: `users.ann` lacks the key `public_key` or `certificate`");
+    wrong(
+        "[users.ann]\nroles = []",
+        "f:1:1: `users.ann` lacks what the user is known by: `public_key`, `certificate`, `uid` or `group`",
+    );
     wrong(&format!("[users.ann]\npublic_key = '{KEY}'"), "f:1:1: `users.ann` lacks the key `roles`");
     wrong(
         "[users.ann]\nroles = []\npublic_key = 'abc'",

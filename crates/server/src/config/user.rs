@@ -6,11 +6,13 @@ use std::path::Path;
 use transport::read_public_key;
 use wire::PublicKey;
 
+use super::account;
 use super::command::named;
+use super::confinement::group;
 use super::installation::rate;
 use super::problem::{Fault, Source, shown, suggestion};
-use super::section::Item;
-use crate::policy::{Command, Grant, LOCAL, Right, User};
+use super::section::{Item, Section};
+use crate::policy::{AccountRule, Command, Grant, KnownBy, LOCAL, OVERFLOW_ID, Right, User};
 
 /// What a role permits, each with the line that says so.
 pub(super) struct Role {
@@ -66,26 +68,96 @@ pub(super) fn users(
     directory: &Path,
     roles: &BTreeMap<String, Role>,
     faults: &mut Vec<Fault>,
-) -> Result<Vec<(User, Option<PublicKey>)>, Fault> {
-    let mut users: Vec<(User, Option<PublicKey>)> = Vec::new();
+) -> Result<Vec<(User, KnownBy)>, Fault> {
+    let mut users: Vec<(User, KnownBy)> = Vec::new();
     for (key, item) in item.entries()? {
         let read =
             named(&key, "a user").and_then(|()| user(key.text, source.line(key.at), &item, directory, roles));
         match read {
-            Ok((user, public_key)) => {
-                let same = |(other, key): &&(User, Option<PublicKey>)| {
-                    public_key.is_some() && *key == public_key && other.name != user.name
-                };
-                if let Some((other, _)) = users.iter().find(same) {
-                    faults
-                        .push(Fault::new(key.at, format!("`{}` has the key of `{}`", user.name, other.name)));
+            Ok((user, known_by)) => {
+                for (other, others) in &users {
+                    if let Some(what) = shared(&known_by, others) {
+                        let message = format!("`{}` has the {what} of `{}`", user.name, other.name);
+                        faults.push(Fault::new(key.at, message));
+                    }
                 }
-                users.push((user, public_key));
+                users.push((user, known_by));
             }
             Err(fault) => faults.push(fault),
         }
     }
     Ok(users)
+}
+
+/// What two users are known by that only one can have.
+fn shared(one: &KnownBy, other: &KnownBy) -> Option<&'static str> {
+    if one.key.is_some() && one.key == other.key {
+        return Some("key");
+    }
+    match (&one.account, &other.account) {
+        (Some(AccountRule::Uid(one)), Some(AccountRule::Uid(other))) if one == other => Some("uid"),
+        (Some(AccountRule::Group { gid: one, .. }), Some(AccountRule::Group { gid: other, .. }))
+            if one == other =>
+        {
+            Some("group")
+        }
+        _ => None,
+    }
+}
+
+/// What a user is known by: a key, an account of this machine, or one of each.
+fn known_by(name: &str, table: &str, section: &Section<'_>, directory: &Path) -> Result<KnownBy, Fault> {
+    let keys = ["public_key", "certificate", "uid", "group"];
+    if name == LOCAL {
+        let given = keys.into_iter().find_map(|key| section.get(key));
+        return given.map_or_else(
+            || Ok(KnownBy::default()),
+            |item| {
+                Err(item.fault("has no meaning: `local` is whoever connects in plain text from this machine"))
+            },
+        );
+    }
+    let key = match (section.get("public_key"), section.get("certificate")) {
+        (Some(item), None) => Some(public_key(&item)?),
+        (None, Some(item)) => Some(certificate(&item, directory)?),
+        (Some(_), Some(item)) => {
+            return Err(item.fault("stands beside a `public_key`; one of the two is enough"));
+        }
+        (None, None) => None,
+    };
+    let account = match (section.get("uid"), section.get("group")) {
+        (Some(item), None) => Some(AccountRule::Uid(uid(&item)?)),
+        (None, Some(item)) => Some(group_rule(&item)?),
+        (Some(_), Some(item)) => return Err(item.fault("stands beside a `uid`; a user has one of the two")),
+        (None, None) => None,
+    };
+    if key.is_none() && account.is_none() {
+        let message = format!(
+            "`{table}` lacks what the user is known by: `public_key`, `certificate`, `uid` or `group`"
+        );
+        return Err(section.fault(message));
+    }
+    Ok(KnownBy { key, account })
+}
+
+fn uid(item: &Item<'_>) -> Result<u32, Fault> {
+    let uid = item.integer(0, i64::from(u32::MAX - 1))?;
+    named_by_kernel(item, u32::try_from(uid).unwrap_or(OVERFLOW_ID))
+}
+
+fn group_rule(item: &Item<'_>) -> Result<AccountRule, Fault> {
+    let gid = named_by_kernel(item, group(item)?)?;
+    let members =
+        account::members(gid).map_err(|error| item.fault(format!("cannot be looked up: {error}")))?;
+    Ok(AccountRule::Group { gid, members })
+}
+
+fn named_by_kernel(item: &Item<'_>, id: u32) -> Result<u32, Fault> {
+    if id == OVERFLOW_ID {
+        let message = "must not be 65534: the kernel says so of every account that it cannot name here";
+        return Err(item.fault(message));
+    }
+    Ok(id)
 }
 
 fn user(
@@ -94,25 +166,17 @@ fn user(
     item: &Item<'_>,
     directory: &Path,
     known: &BTreeMap<String, Role>,
-) -> Result<(User, Option<PublicKey>), Fault> {
-    let section =
-        item.section(&["roles", "public_key", "certificate", "not_after", "requests_per_second"])?;
-    let public_key = match (section.get("public_key"), section.get("certificate"), name) {
-        (Some(item), _, LOCAL) | (None, Some(item), LOCAL) => {
-            return Err(
-                item.fault("has no meaning: `local` is whoever connects in plain text from this machine")
-            );
-        }
-        (None, None, LOCAL) => None,
-        (Some(item), None, _) => Some(public_key(&item)?),
-        (None, Some(item), _) => Some(certificate(&item, directory)?),
-        (Some(_), Some(item), _) => {
-            return Err(item.fault("stands beside a `public_key`; one of the two is enough"));
-        }
-        (None, None, _) => {
-            return Err(section.fault(format!("`{}` lacks the key `public_key` or `certificate`", item.name)));
-        }
-    };
+) -> Result<(User, KnownBy), Fault> {
+    let section = item.section(&[
+        "roles",
+        "public_key",
+        "certificate",
+        "uid",
+        "group",
+        "not_after",
+        "requests_per_second",
+    ])?;
+    let known_by = known_by(name, &item.name, &section, directory)?;
     let mut user = User {
         name: name.to_owned(),
         commands: BTreeMap::new(),
@@ -135,7 +199,7 @@ fn user(
             user.rights.entry(*right).or_insert_with(|| grant(line));
         }
     }
-    Ok((user, public_key))
+    Ok((user, known_by))
 }
 
 fn public_key(item: &Item<'_>) -> Result<PublicKey, Fault> {

@@ -70,7 +70,8 @@ mod tests {
         let later = start + Duration::from_secs(1);
         assert_eq!(refusals.note(Some("eve"), later), Told::Record { unrecorded: 1000 });
         assert_eq!(refusals.take_unrecorded(), []);
-        (0..2 * REFUSALS_RECORDED).for_each(|_| assert_ne!(refusals.note(Some("eve"), later), Told::Record { unrecorded: 1 }));
+        (0..2 * REFUSALS_RECORDED)
+            .for_each(|_| assert_ne!(refusals.note(Some("eve"), later), Told::Record { unrecorded: 1 }));
         assert_eq!(refusals.take_unrecorded(), [("eve".to_owned(), REFUSALS_RECORDED + 1)]);
         assert_eq!(refusals.take_unrecorded(), []);
     }

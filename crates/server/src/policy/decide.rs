@@ -103,8 +103,9 @@ pub(super) fn count_question() {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::{Command, Grant, LOCAL, Policy, Right, User};
+    use super::super::{AccountRule, Command, Grant, KnownBy, LOCAL, OVERFLOW_ID, Policy, Right, User};
     use super::{Denied, Scope};
+    use transport::Account;
     use wire::PublicKey;
 
     fn user(name: &str, commands: &[&str]) -> User {
@@ -120,7 +121,7 @@ mod tests {
         }
     }
 
-    fn policy(users: Vec<(User, Option<PublicKey>)>) -> Policy {
+    fn policy(users: Vec<(User, KnownBy)>) -> Policy {
         let commands = ["a", "b"].map(|name| (name.to_owned(), Command::new("/bin/true")));
         Policy::with_users(commands.into(), users)
     }
@@ -150,7 +151,7 @@ mod tests {
         let open = policy(vec![]);
         assert!(open.decide_command::<&str>(open.local(), "b", &[]).is_ok());
         assert!(open.decide_right(open.local(), Right::Compute).is_ok());
-        let narrow = policy(vec![(user(LOCAL, &["a"]), None)]);
+        let narrow = policy(vec![(user(LOCAL, &["a"]), KnownBy::default())]);
         assert!(narrow.decide_command::<&str>(narrow.local(), "a", &[]).is_ok());
         assert!(narrow.decide_command::<&str>(narrow.local(), "b", &[]).is_err());
         assert!(narrow.decide_right(narrow.local(), Right::Compute).is_err());
@@ -159,8 +160,40 @@ mod tests {
     #[test]
     fn a_key_is_one_user_or_nobody() {
         let key = |byte| PublicKey([byte; 32]);
-        let policy = policy(vec![(user("ann", &["a"]), Some(key(1))), (user("bob", &["b"]), Some(key(2)))]);
+        let known = |byte| KnownBy { key: Some(key(byte)), account: None };
+        let policy = policy(vec![(user("ann", &["a"]), known(1)), (user("bob", &["b"]), known(2))]);
         let name = |byte| policy.user_of_key(&key(byte)).map(|user| user.name.as_str());
         assert_eq!((name(1), name(2), name(3), name(0)), (Some("ann"), Some("bob"), None, None));
+    }
+
+    #[test]
+    fn an_account_is_the_user_of_its_uid_then_of_its_group_or_nobody() {
+        let account = |uid, gid| Account { uid, gid, pid: None };
+        let known = |account| KnownBy { key: None, account: Some(account) };
+        let name = |policy: &Policy, uid, gid| {
+            policy.user_of_account(&account(uid, gid)).map(|user| user.name.clone())
+        };
+        let policy_of_two = policy(vec![
+            (user("ops", &["a"]), known(AccountRule::Group { gid: 50, members: vec![1002, 1001] })),
+            (user("ann", &["a"]), known(AccountRule::Uid(1001))),
+            (user("late", &["a"]), known(AccountRule::Group { gid: 60, members: vec![1002] })),
+        ]);
+        let own = rustix::process::geteuid().as_raw();
+        for (uid, gid, expected) in [
+            (1001, 7, Some("ann")),
+            (1001, 50, Some("ann")),
+            (1002, 7, Some("ops")),
+            (1002, 60, Some("ops")),
+            (1003, 50, Some("ops")),
+            (1003, 60, Some("late")),
+            (1003, 7, None),
+            (50, 1001, None),
+            (own, 4_000_000, None),
+        ] {
+            assert_eq!(name(&policy_of_two, uid, gid).as_deref(), expected, "{uid} {gid}");
+        }
+        let without = policy(vec![(user("ann", &["a"]), KnownBy::default())]);
+        assert_eq!(name(&without, own, 7).as_deref(), (own != OVERFLOW_ID).then_some(LOCAL));
+        assert_eq!(name(&without, own.wrapping_add(1), 7), None);
     }
 }

@@ -37,6 +37,9 @@ pub struct HistoryRow {
     /// From where.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
+    /// By which account of the machine, where it came by a Unix socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
     /// The kind of the request, as it called itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command_type: Option<String>,
@@ -89,6 +92,7 @@ struct Record {
     time: String,
     user: Option<String>,
     peer: Option<String>,
+    uid: Option<u32>,
     request: Option<Box<RawValue>>,
     request_text: Option<String>,
     job: Option<String>,
@@ -139,8 +143,9 @@ impl HistoryRow {
             [Some(&first), last.as_ref()].into_iter().flatten().find_map(|record| record.request.as_deref());
         let request: Request =
             request.and_then(|request| serde_json::from_str(request.get()).ok()).unwrap_or_default();
-        let Record { seq, time, user, peer, request_text, job, command, parameters, reply, reason, .. } =
-            first;
+        let Record {
+            seq, time, user, peer, uid, request_text, job, command, parameters, reply, reason, ..
+        } = first;
         let last = last.unwrap_or_default();
         let reply = last.reply.or(reply).unwrap_or_default();
         let is_job = is_job || job.is_some();
@@ -153,6 +158,7 @@ impl HistoryRow {
             state: RowState::Ended,
             user: user.or(last.user),
             peer: peer.or(last.peer),
+            uid: uid.or(last.uid),
             command_type: request.command_type,
             command: command.or(last.command).or(asked_for),
             parameters: if parameters.is_empty() { request.parameters } else { parameters },
