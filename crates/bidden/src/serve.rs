@@ -22,10 +22,13 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     let (path, configuration) = load(&arguments.source)?;
     let listeners = listeners(&configuration, arguments.listen)?;
     let log = arguments.log.or_else(|| configuration.log.clone()).unwrap_or_else(|| DEFAULT_LOG.into());
+    // Its files lie where the file itself lies, and the server opens none elsewhere.
+    let log = if log.is_symlink() { log.canonicalize().unwrap_or(log) } else { log };
     let seal = arguments.seal.or_else(|| configuration.seal.clone());
     let config = Config {
         listeners: listeners.iter().map(Listener::open).collect::<Result<_, _>>()?,
         log: log.clone(),
+        log_access: configuration.log_access,
         // Opened here, because the server opens no file beyond its log's directory later.
         sealer: seal.as_deref().map(Sealer::open).transpose()?,
         policy: configuration.policy.clone(),
@@ -176,7 +179,7 @@ async fn reload(path: &Path, started_with: &Configuration, reloader: &Reloader) 
     match Configuration::read(path) {
         Ok(configuration) => {
             let settled = |read: &Configuration| {
-                (read.listeners.clone(), read.log.clone(), read.seal.clone(), read.limits)
+                (read.listeners.clone(), read.log.clone(), read.log_access, read.seal.clone(), read.limits)
             };
             if settled(&configuration) != settled(started_with) {
                 inform("bidden: listeners, log and limits stay as they are until the next start");

@@ -6,13 +6,18 @@ use std::time::Duration;
 use transport::limits::MAX_LISTENERS;
 use transport::{Access, CertificateError, ListenError, check_listening, listening_address, read_key_pair};
 
-use super::problem::Fault;
+use super::account;
+use super::problem::{Fault, shown};
 use super::section::Item;
 use crate::limits::{
     COMMANDS_AT_ONCE, COMMANDS_BY_USER, COMMANDS_WAITING, COMPUTATIONS_WAITING, LOG_BYTES,
     MAX_COMMANDS_AT_ONCE, MAX_COMMANDS_BY_USER, MAX_COMMANDS_WAITING, MAX_COMPUTATIONS_WAITING,
     MAX_LOG_BYTES, MAX_LOG_FILES, MAX_REQUESTS_PER_SECOND, MAX_SHUTDOWN_GRACE, MIN_LOG_BYTES, SHUTDOWN_GRACE,
 };
+use crate::log::LogAccess;
+
+/// What `log_mode` can be.
+const LOG_MODES: [u32; 3] = [0o600, 0o640, 0o644];
 
 /// A socket that the configuration asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,15 +150,42 @@ pub(super) fn rate(item: &Item<'_>) -> Result<u32, Fault> {
 pub(super) struct LogPaths {
     /// The log itself.
     pub(super) log: Option<PathBuf>,
+    /// Who may read its files.
+    pub(super) access: LogAccess,
     /// The state that seals it.
     pub(super) seal: Option<PathBuf>,
 }
 
 /// A relative path lies beside the configuration.
 pub(super) fn server(item: &Item<'_>, directory: &Path) -> Result<LogPaths, Fault> {
-    let section = item.section(&["log", "seal", "jail"])?;
+    let section = item.section(&["log", "log_mode", "log_group", "seal", "jail"])?;
     let path = |key| section.optional(key, |item| Ok(directory.join(file(item)?)));
-    Ok(LogPaths { log: path("log")?, seal: path("seal")? })
+    let access = LogAccess {
+        mode: section.optional("log_mode", log_mode)?,
+        group: section.optional("log_group", log_group)?,
+    };
+    Ok(LogPaths { log: path("log")?, access, seal: path("seal")? })
+}
+
+/// Permissions as chmod(1) spells them. Others may read the log, and nobody but the server writes it.
+fn log_mode(item: &Item<'_>) -> Result<u32, Fault> {
+    let text = item.string()?;
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if LOG_MODES.contains(&mode) && (3..=4).contains(&text.len()) => Ok(mode),
+        _ => Err(item.fault(
+            "must be \"0600\", \"0640\" (its group may read the log) or \"0644\" (everyone may); nobody but the server writes it",
+        )),
+    }
+}
+
+/// A group of this machine, by name or number.
+fn log_group(item: &Item<'_>) -> Result<u32, Fault> {
+    let name = item.string()?;
+    match account::group(name) {
+        Ok(Some(group)) => Ok(group),
+        Ok(None) => Err(item.fault(format!("names {}, and there is no such group", shown(name)))),
+        Err(error) => Err(item.fault(format!("cannot be looked up in /etc/group: {error}"))),
+    }
 }
 
 /// The listeners. Each one says how it is protected, so that nothing becomes plain text by an omission.

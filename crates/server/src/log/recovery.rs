@@ -4,7 +4,8 @@
 use std::io;
 use std::path::Path;
 
-use super::archive::{LogFile, log_files, open_lines};
+use super::archive::{LogFile, is_damage, log_files, naming, open_lines};
+use super::complain;
 
 /// The event after which a file of the log needs none of those before it.
 pub(crate) const JOBS_KNOWN: &str = "jobs_known";
@@ -26,30 +27,49 @@ pub(crate) fn job_records(path: &Path, mut take: impl FnMut(&[u8])) -> io::Resul
         }
     }
     for file in files.iter().skip(from) {
-        let mut lines = open_lines(&file.path)?;
-        let mut line = Vec::new();
-        loop {
-            lines.read(&mut line)?;
-            match line.strip_suffix(b"\n") {
-                Some(whole) if is_about_a_job(whole) => take(whole),
-                Some(_) => {}
-                None => break,
+        each_line(file, |line| {
+            if is_about_a_job(line) {
+                take(line);
             }
-        }
+            true
+        })?;
     }
     Ok(())
 }
 
 /// Such records stand at the beginning of a file, before all that are not about the file itself.
 fn says_what_was_known(file: &LogFile) -> io::Result<bool> {
-    let mut lines = open_lines(&file.path)?;
-    let mut line = Vec::new();
+    let mut says = false;
+    each_line(file, |line| match event(line) {
+        Some(event) if event == JOBS_KNOWN.as_bytes() => {
+            says = true;
+            false
+        }
+        Some(b"log_continued" | b"server_started" | b"job_known" | b"ended" | b"sealed") => true,
+        _ => false,
+    })?;
+    Ok(says)
+}
+
+/// Hands over the whole lines of a file, without their newlines, until no more are wanted. A file that is damaged ends
+/// there: the server that starts says so, and serves.
+fn each_line(file: &LogFile, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+    let failed = |error| naming(&file.path, &error);
+    let (mut lines, mut line) = (open_lines(&file.path).map_err(failed)?, Vec::new());
     loop {
-        lines.read(&mut line)?;
-        match event(&line) {
-            Some(event) if event == JOBS_KNOWN.as_bytes() => return Ok(true),
-            Some(b"log_continued" | b"server_started" | b"job_known" | b"ended" | b"sealed") => {}
-            _ => return Ok(false),
+        match lines.read(&mut line) {
+            Err(error) if is_damage(&error) => {
+                complain(&format!(
+                    "{} is damaged ({error}): what it says of jobs is not known",
+                    file.path.display()
+                ));
+                return Ok(());
+            }
+            read => read.map_err(failed)?,
+        }
+        match line.strip_suffix(b"\n") {
+            Some(whole) if take(whole) => {}
+            _ => return Ok(()),
         }
     }
 }
