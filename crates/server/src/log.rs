@@ -9,6 +9,8 @@ mod archive;
 mod escape;
 mod file;
 mod findings;
+#[cfg(test)]
+mod hands;
 mod history;
 mod line;
 mod link;

@@ -359,31 +359,40 @@ fn before(
     care: Care,
     ends: &mut Ends,
 ) -> io::Result<Option<LogFile>> {
-    let names = |end: &End| after.is_some_and(|after| end.precedes(after.first, &after.previous));
-    let mut best: Option<(u64, LogFile)> = None;
+    let mut best: Option<(bool, u64, LogFile)> = None;
     for group in files.chunk_by(|one, other| one.first == other.first).rev() {
-        if let ([only], Care::Quick, true) = (group, care, best.is_none())
+        if let ([only], Care::Quick) = (group, care)
             && only.is_compressed
         {
-            return Ok(Some(only.clone()));
+            match best {
+                None => return Ok(Some(only.clone())),
+                Some(_) => continue,
+            }
         }
+        let mut best_of_group: Option<(bool, u64, &LogFile)> = None;
         // What is not compressed stands first, and shows its end at once.
         for file in group {
             let end = ends.of(file)?;
-            if end.as_ref().is_some_and(names) {
-                return Ok(Some(file.clone()));
+            let last = end.as_ref().map_or(file.first, |end| end.sequence);
+            let is_named =
+                after.is_some_and(|after| end.is_some_and(|end| end.precedes(after.first, &after.previous)));
+            if after.is_none_or(|after| last < after.first)
+                && best_of_group.is_none_or(|(named, most, _)| (is_named, last) > (named, most))
+            {
+                best_of_group = Some((is_named, last, file));
             }
-            let last = end.map_or(file.first, |end| end.sequence);
-            let fits = after.is_none_or(|after| last < after.first);
-            if fits && best.as_ref().is_none_or(|(most, _)| last > *most) {
-                best = Some((last, file.clone()));
+            if is_named {
+                break;
             }
         }
-        if care == Care::Quick && best.is_some() {
-            break;
+        // Of two that end alike the one that begins earlier has more.
+        if let Some((is_named, last, file)) = best_of_group
+            && best.as_ref().is_none_or(|(named, most, _)| (is_named, last) >= (*named, *most))
+        {
+            best = Some((is_named, last, file.clone()));
         }
     }
-    Ok(best.map(|(_, file)| file))
+    Ok(best.map(|(_, _, file)| file))
 }
 
 /// The directory where a file lies, to be synced; none where it cannot be read.
