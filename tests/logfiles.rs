@@ -162,6 +162,14 @@ fn a_log_that_is_removed_is_noticed_without_a_request_and_without_a_signal() {
         "of the server's log are missing",
     );
     assert!(began.elapsed() < PATIENCE);
+    // Without a server nobody can say what was in it.
+    let mut daemon = daemon;
+    daemon.signal(Signal::TERM);
+    assert!(daemon.wait().success());
+    std::fs::remove_file(daemon.log()).expect("removed");
+    let there = "server.log itself is not there: the latest records may be missing";
+    check(&mut bidden(&daemon, &["log", "verify"]), 0, "in 1 file are unbroken", there);
+    check(&mut bidden(&daemon, &["history"]), 0, "1+1", there);
 }
 
 #[test]
@@ -273,7 +281,7 @@ fn who_may_not_read_a_file_is_told_which() {
 fn a_shipper_may_read_what_the_configuration_says_whatever_the_umask() {
     let group = rustix::process::getegid().as_raw();
     let text = format!("[server]\nlog_mode = '0640'\nlog_group = '{group}'\n[limits]\nlog_bytes = 65536\n");
-    let daemon = Daemon::configured(&text);
+    let daemon = Daemon::with_umask("077", &text);
     let mode = |name: &str| {
         let file = daemon.log().with_file_name(name).metadata().expect("a file");
         (file.permissions().mode() & 0o7777, file.gid())
@@ -291,9 +299,12 @@ fn a_shipper_may_read_what_the_configuration_says_whatever_the_umask() {
         }
     }
     for (line, what) in [
-        ("log_mode = '0660'", "`log_mode` must be \"0600\", \"0640\""),
+        ("log_mode = '0660'", "`server.log_mode` must be \"0600\", \"0640\""),
         ("log_mode = 640", "must be a string"),
-        ("log_group = 'no-such-group'", "`log_group` names `no-such-group`, and there is no such group"),
+        (
+            "log_group = 'no-such-group'",
+            "`server.log_group` names `no-such-group`, and there is no such group",
+        ),
     ] {
         let path = daemon.log().with_file_name("wrong.toml");
         std::fs::write(&path, format!("[server]\n{line}\n")).expect("written");

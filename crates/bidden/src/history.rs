@@ -13,7 +13,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use crate::arguments::{History, Server};
 use crate::ask::{another_answer, explanation, request};
 use crate::exit::Exit;
-use crate::terminal::{complain, harmless, inform, is_watched};
+use crate::terminal::{complain, harmless, inform, is_watched, note_absence_of};
 
 /// How often `--follow` looks for new records.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
@@ -45,6 +45,7 @@ pub(crate) async fn history(arguments: History) -> anyhow::Result<Exit> {
             inform("bidden: nothing");
         }
         warn(&found);
+        note_absence_of(&log);
         return Ok(Exit::Success);
     }
     let mut reader = HistoryReader::open(&log, filter).with_context(unreadable)?;

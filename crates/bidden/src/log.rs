@@ -10,7 +10,7 @@ use server::{
 
 use crate::arguments::{KeygenLog, Log, VerifyLog};
 use crate::exit::Exit;
-use crate::terminal::{complain, inform, print};
+use crate::terminal::{complain, inform, note_absence_of, print};
 
 pub(crate) fn log(arguments: Log) -> anyhow::Result<Exit> {
     match arguments {
@@ -48,6 +48,7 @@ fn check(arguments: VerifyLog) -> anyhow::Result<Exit> {
             } else {
                 as_text(&file, &verified, &evidence)
             })?;
+            note_absence_of(&file);
             return Ok(Exit::Success);
         }
         Err(VerifyError::Incomplete { findings, verified }) => {

@@ -32,6 +32,13 @@ pub(crate) fn inform(message: &str) {
     let _ = writeln!(io::stderr(), "{}", harmless(message));
 }
 
+/// Says that a log has only rotated files, if it has.
+pub(crate) fn note_absence_of(log: &std::path::Path) {
+    if !log.exists() {
+        inform(&format!("bidden: {} itself is not there: the latest records may be missing", log.display()));
+    }
+}
+
 /// Passes on what a remote command printed: byte for byte into a file or a pipe, without control characters to a
 /// terminal, which would obey them.
 pub(crate) fn pass_on(stream: &mut (impl Write + io::IsTerminal), bytes: &[u8]) -> io::Result<()> {

@@ -270,7 +270,9 @@ impl<'e> Chain<'e> {
     }
 
     fn take(&mut self, line: &[u8]) -> Result<(), String> {
-        let Some(record) = Link::read(line) else { return Err("this is no record".to_owned()) };
+        let Some(record) = Link::read(line) else {
+            return Err("this is no record as bidden writes it".to_owned());
+        };
         match &self.end {
             None => {
                 if record.sequence == 1 && record.previous.bytes().any(|byte| byte != b'0') {
