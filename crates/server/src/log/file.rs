@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{Gid, OFlags};
 
@@ -14,6 +15,10 @@ use crate::limits::MAX_LOG_LINE_BYTES;
 
 /// What no log can be, and what people mean by it.
 const STDOUT: &str = "-";
+
+/// How often a log that is locked is tried when a server starts, and how long between.
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) struct Opened {
     pub(super) file: File,
@@ -34,7 +39,7 @@ pub(super) fn open(path: &Path, access: LogAccess) -> Result<Opened, OpenError> 
     }
     let foreign = || OpenError::Foreign(path.display().to_string());
     let failed = |source| OpenError::Io { path: path.display().to_string(), source };
-    let file = open_locked(path, access)?;
+    let file = open_locked(path, access, LOCK_ATTEMPTS)?;
     let found = tail(&file).map_err(failed)?;
     let mut bytes = file.metadata().map_err(failed)?.len();
     let last = match found.last_line {
@@ -62,7 +67,7 @@ pub(super) fn open(path: &Path, access: LogAccess) -> Result<Opened, OpenError> 
 
 /// Opens the file that takes the place of one that was rotated. Nothing may stand in it yet.
 pub(super) fn open_next(path: &Path, access: LogAccess) -> Result<File, OpenError> {
-    let file = open_locked(path, access)?;
+    let file = open_locked(path, access, 1)?;
     match file.metadata() {
         Ok(metadata) if metadata.len() == 0 => Ok(file),
         Ok(_) => Err(OpenError::Foreign(path.display().to_string())),
@@ -70,7 +75,7 @@ pub(super) fn open_next(path: &Path, access: LogAccess) -> Result<File, OpenErro
     }
 }
 
-fn open_locked(path: &Path, access: LogAccess) -> Result<File, OpenError> {
+fn open_locked(path: &Path, access: LogAccess, attempts: u32) -> Result<File, OpenError> {
     let shown = || path.display().to_string();
     let failed = |source| OpenError::Io { path: shown(), source };
     let check = |metadata: std::fs::Metadata| {
@@ -95,13 +100,24 @@ fn open_locked(path: &Path, access: LogAccess) -> Result<File, OpenError> {
         created => (created.map_err(failed)?, true),
     };
     check(file.metadata().map_err(failed)?)?;
-    match file.try_lock() {
+    match patiently(attempts, || file.try_lock()) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(shown())),
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
     permit(&file, access, is_new).map_err(|source| OpenError::Access { path: shown(), source })?;
     Ok(file)
+}
+
+/// A lock is held a moment longer than its process, by children of it that are about to execute something else.
+fn patiently(attempts: u32, mut lock: impl FnMut() -> Result<(), TryLockError>) -> Result<(), TryLockError> {
+    for _ in 1..attempts {
+        match lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            locked => return locked,
+        }
+    }
+    lock()
 }
 
 /// Lets those read the file who are to read it. What an existing file permits stays where nothing else is configured.
@@ -123,16 +139,21 @@ fn end_of(path: &Path, files: &[LogFile], unread: Option<&Unread>) -> Result<Opt
     if let Some(unread) = unread {
         return Err(OpenError::UnreadEnd { path: path.display().to_string(), what: unread.to_string() });
     }
-    let Some(before) = files.iter().rev().find(|file| is_free(file)) else { return Ok(None) };
+    let Some(before) = files.last() else { return Ok(None) };
+    if !is_free(before) {
+        // The log's own file, which was moved away; it cannot be known to be another's.
+        return Err(OpenError::InUse(before.path.display().to_string()));
+    }
     let failed = |source| OpenError::Io { path: before.path.display().to_string(), source };
     let nothing = || failed(io::Error::new(io::ErrorKind::InvalidData, "its end cannot be read"));
     before.end().map_err(failed)?.ok_or_else(nothing).map(Some)
 }
 
-/// Whether no server writes it: another one may have its log here, under a name that begins with that of this one.
+/// Whether no server writes it.
 fn is_free(file: &LogFile) -> bool {
-    open_regular(&file.path)
-        .is_ok_and(|file| !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    open_regular(&file.path).is_ok_and(|file| {
+        !matches!(patiently(LOCK_ATTEMPTS, || file.try_lock_shared()), Err(TryLockError::WouldBlock))
+    })
 }
 
 /// A log must not go on with records that there are already.

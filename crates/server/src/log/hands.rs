@@ -221,7 +221,7 @@ fn a_file_of_another_log_is_left_out_or_told() {
         match Log::open(&path, UNBOUNDED) {
             Ok(_) => assert!(records < 30),
             Err(error) => {
-                assert!(records == 30 && error.to_string().contains("Move the wrong one away"), "{error}")
+                assert!(records == 30 && error.to_string().contains("Move the wrong one away"), "{error}");
             }
         }
     }
@@ -314,6 +314,16 @@ fn what_others_do_to_a_log_that_is_written_loses_no_record_that_comes_and_is_tol
 }
 
 #[test]
+fn a_second_server_does_not_go_on_beside_the_first_in_its_moved_file() {
+    let (_directory, path, log) = written();
+    std::fs::rename(&path, path.with_file_name("server.log.4")).expect("moved");
+    let error = Log::open(&path, UNBOUNDED).map(|_| ()).expect_err("in use").to_string();
+    assert!(error.contains("server.log.4 is in use by another bidden server"), "{error}");
+    append(&log);
+    assert_eq!(verify(&path, &Evidence::default()).expect("unbroken").last, LAST + 1);
+}
+
+#[test]
 fn a_log_whose_directory_is_gone_stops_and_goes_on_when_it_is_there_again() {
     let (directory, path, log) = written();
     std::fs::remove_dir_all(directory.path()).expect("removed");
@@ -337,7 +347,7 @@ fn files_that_get_other_names_while_they_are_read_are_read_once() {
             for round in 0..60_u32 {
                 // As logrotate(8) shifts them, the oldest first.
                 let shift = |number: u32| {
-                    std::fs::rename(name(round + number), name(round + number + 1)).expect("moved")
+                    std::fs::rename(name(round + number), name(round + number + 1)).expect("moved");
                 };
                 [3, 2, 1].into_iter().for_each(shift);
                 std::thread::sleep(Duration::from_millis(2));
