@@ -53,6 +53,16 @@ impl Daemon {
         Self::spawn(command, tempfile::tempdir().expect("a directory"), &["--listen", "tcp://127.0.0.1:*"])
     }
 
+    /// Serves what `bidden.toml` in a directory of its own says, in plain text, with this umask.
+    pub(crate) fn with_umask(umask: &str, text: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("bidden.toml");
+        std::fs::write(&path, format!("{PLAIN_LISTENER}{text}")).expect("written");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("umask {umask}; exec {BIDDEN} \"$@\""), "sh"]);
+        Self::spawn(command, directory, &["--config", path.to_str().expect("UTF-8")])
+    }
+
     /// Its processes begin in this control group.
     pub(crate) fn in_group(group: &Path, directory: TempDir, text: &str) -> Self {
         let path = directory.path().join("bidden.toml");

@@ -30,6 +30,7 @@ mod hostile_peers;
 mod jail;
 mod jobs;
 mod keys;
+mod logfiles;
 mod policy;
 mod protocol;
 mod run;

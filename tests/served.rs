@@ -102,6 +102,7 @@ pub(crate) fn with_keeper<F: Future<Output = ()>>(
         let config = Config {
             listeners: vec![("tcp://127.0.0.1:0".into(), Access::Plain)],
             log: directory.path().join("server.log"),
+            log_access: server::LogAccess::default(),
             sealer: None,
             policy: configuration.policy,
             limits: configuration.limits,

@@ -427,7 +427,8 @@ Looks for rotated files, compressed or not, beside FILE. The last hash that it p
 keeping somewhere else: a log that was cut off or written anew has another one. Of a log that
 is sealed, the verification key and the sealing state show more; docs/audit-log.md says what.
 
-The exit code is 0 if the log is unbroken, 1 if it is not, 125 if it cannot be read.
+The exit code is 0 if the log is unbroken, 1 if it is broken or records are missing, 125 if it
+cannot be read.
 
 Examples:
   bidden log verify

@@ -18,6 +18,7 @@ pub(crate) async fn demo() -> anyhow::Result<Exit> {
     let config = Config {
         listeners: vec![("tcp://127.0.0.1:*".to_owned(), Access::Plain)],
         log: log.clone(),
+        log_access: server::LogAccess::default(),
         sealer: None,
         policy: Policy::builtin(),
         limits: Limits::default(),

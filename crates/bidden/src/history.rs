@@ -13,7 +13,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use crate::arguments::{History, Server};
 use crate::ask::{another_answer, explanation, request};
 use crate::exit::Exit;
-use crate::terminal::{complain, harmless, inform, is_watched};
+use crate::terminal::{complain, harmless, inform, is_watched, note_absence_of};
 
 /// How often `--follow` looks for new records.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
@@ -45,6 +45,7 @@ pub(crate) async fn history(arguments: History) -> anyhow::Result<Exit> {
             inform("bidden: nothing");
         }
         warn(&found);
+        note_absence_of(&log);
         return Ok(Exit::Success);
     }
     let mut reader = HistoryReader::open(&log, filter).with_context(unreadable)?;
@@ -57,7 +58,9 @@ pub(crate) async fn history(arguments: History) -> anyhow::Result<Exit> {
         tokio::select! {
             _ = interrupt.recv() => break,
             () = tokio::time::sleep(FOLLOW_INTERVAL) => {
-                printer.print(&reader.read(usize::MAX).with_context(unreadable)?.rows)?;
+                let found = reader.read(usize::MAX).with_context(unreadable)?;
+                printer.print(&found.rows)?;
+                warn(&found);
             }
         }
     }
@@ -69,6 +72,15 @@ pub(crate) async fn history(arguments: History) -> anyhow::Result<Exit> {
 struct Told {
     rows: Vec<HistoryRow>,
     earlier: u64,
+    #[serde(default)]
+    missing: Vec<Missing>,
+}
+
+/// Records that the server's log lacks.
+#[derive(serde::Deserialize)]
+struct Missing {
+    first: u64,
+    last: u64,
 }
 
 /// The same from the log of a server, as far as it shows it.
@@ -96,6 +108,9 @@ async fn of_server(to: &str, arguments: &History) -> anyhow::Result<Exit> {
                     told.earlier
                 ));
             }
+            for Missing { first, last } in told.missing {
+                complain(&format!("records {first} to {last} of the server's log are missing"));
+            }
             Ok(Exit::Success)
         }
         Verdict::Failed(failure) => {
@@ -109,6 +124,9 @@ async fn of_server(to: &str, arguments: &History) -> anyhow::Result<Exit> {
 fn warn(found: &server::History) {
     if found.earlier > 0 {
         inform(&format!("bidden: {} earlier rows are not shown; --max shows more", found.earlier));
+    }
+    for finding in &found.findings {
+        complain(&finding.to_string());
     }
     if found.unreadable > 0 {
         complain(&format!("{} lines are no records; `bidden log verify` says more", found.unreadable));

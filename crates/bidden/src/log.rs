@@ -4,13 +4,13 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use server::{
-    Evidence, SealedUpTo, VerificationKey, Verified, VerifyError, create_sealing_state, read_sealing_state,
-    verify,
+    Evidence, Finding, SealedUpTo, VerificationKey, Verified, VerifyError, create_sealing_state,
+    read_sealing_state, verify,
 };
 
 use crate::arguments::{KeygenLog, Log, VerifyLog};
 use crate::exit::Exit;
-use crate::terminal::{complain, inform, print};
+use crate::terminal::{complain, inform, note_absence_of, print};
 
 pub(crate) fn log(arguments: Log) -> anyhow::Result<Exit> {
     match arguments {
@@ -41,23 +41,42 @@ fn check(arguments: VerifyLog) -> anyhow::Result<Exit> {
     // Before the log is read: the server may go on meanwhile.
     let state = state.as_deref().map(read_sealing_state).transpose()?;
     let evidence = Evidence { keys, state };
-    match (verify(&file, &evidence), json) {
-        (Ok(verified), true) => print(&format!("{}\n", as_json(&verified)))?,
-        (Ok(verified), false) => print(&as_text(&file, &verified, &evidence))?,
-        (Err(broken @ (VerifyError::Broken { .. } | VerifyError::Unsealed { .. })), json) => {
-            if json {
-                print(&format!(
-                    "{}\n",
-                    serde_json::json!({ "unbroken": false, "reason": broken.to_string() })
-                ))?;
+    let (what, reason, findings) = match verify(&file, &evidence) {
+        Ok(verified) => {
+            print(&if json {
+                format!("{}\n", as_json(&verified))
             } else {
-                complain(&format!("the log is broken: {broken}"));
-            }
-            return Ok(Exit::BrokenLog);
+                as_text(&file, &verified, &evidence)
+            })?;
+            note_absence_of(&file);
+            return Ok(Exit::Success);
         }
-        (Err(error), _) => return Err(error.into()),
+        Err(VerifyError::Incomplete { findings, verified }) => {
+            if !json {
+                print(&as_text(&file, &verified, &evidence))?;
+            }
+            ("incomplete", None, findings)
+        }
+        Err(VerifyError::Broken { path, line, what, before }) => {
+            let broken = VerifyError::Broken { path, line, what, before: vec![] };
+            ("broken", Some(broken.to_string()), before)
+        }
+        Err(broken @ VerifyError::Unsealed { .. }) => ("broken", Some(broken.to_string()), vec![]),
+        Err(error) => return Err(error.into()),
+    };
+    let missing = findings.iter().filter_map(Finding::missing);
+    let missing: Vec<_> =
+        missing.map(|(first, last)| serde_json::json!({ "first": first, "last": last })).collect();
+    let reasons: Vec<_> = findings.iter().map(ToString::to_string).chain(reason).collect();
+    if json {
+        let told = serde_json::json!({ "unbroken": false, "reason": reasons.join("; "), "missing": missing });
+        print(&format!("{told}\n"))?;
+    } else {
+        for reason in &reasons {
+            complain(&format!("the log is {what}: {reason}"));
+        }
     }
-    Ok(Exit::Success)
+    Ok(Exit::BrokenLog)
 }
 
 fn read_keys(path: &Path) -> anyhow::Result<Vec<VerificationKey>> {

@@ -64,7 +64,7 @@ fn start(mode: Mode) -> Exit {
             }),
     };
     ended.unwrap_or_else(|error| {
-        terminal::complain(&format!("{error:#}"));
+        terminal::complain(&terminal::with_causes(&error));
         match error.downcast_ref() {
             Some(client::ConnectError::KeyRefused { .. } | client::ConnectError::AccountRefused { .. }) => {
                 Exit::Refused

@@ -46,6 +46,14 @@ fn text(metrics: &Value) -> String {
         "Replies since the start, by what they said.",
         &replies,
     );
+    let lost = at("/log/files_lost").and_then(Value::as_f64);
+    sample(
+        &mut out,
+        "bidden_log_files_lost_total",
+        "counter",
+        "Files of the log that others removed, replaced or emptied while the server wrote them.",
+        &[(String::new(), lost)],
+    );
     let mut gauge = |name, help, value| sample(&mut out, name, "gauge", help, &[(String::new(), value)]);
     for (name, help, pointer) in GAUGES {
         gauge(name, help, at(pointer).and_then(Value::as_f64));

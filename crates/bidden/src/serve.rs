@@ -23,6 +23,8 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     let (path, configuration) = load(&arguments.source)?;
     let listeners = listeners(&configuration, arguments.listen)?;
     let log = arguments.log.or_else(|| configuration.log.clone()).unwrap_or_else(|| DEFAULT_LOG.into());
+    // Its files lie where the file itself lies, and the server opens none elsewhere.
+    let log = if log.is_symlink() { log.canonicalize().unwrap_or(log) } else { log };
     let seal = arguments.seal.or_else(|| configuration.seal.clone());
     for listener in &listeners {
         listener.check()?;
@@ -35,6 +37,7 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
         // the launcher, which has no use for them.
         listeners: listeners.iter().map(Listener::open).collect::<Result<_, _>>()?,
         log: log.clone(),
+        log_access: configuration.log_access,
         sealer: seal.as_deref().map(Sealer::open).transpose()?,
         policy: configuration.policy.clone(),
         limits: configuration.limits,
@@ -209,7 +212,7 @@ async fn reload(path: &Path, started_with: &Configuration, reloader: &Reloader) 
     match Configuration::read(path) {
         Ok(configuration) => {
             let settled = |read: &Configuration| {
-                (read.listeners.clone(), read.log.clone(), read.seal.clone(), read.limits)
+                (read.listeners.clone(), read.log.clone(), read.log_access, read.seal.clone(), read.limits)
             };
             if settled(&configuration) != settled(started_with) {
                 inform("bidden: listeners, log and limits stay as they are until the next start");

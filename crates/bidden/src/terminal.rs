@@ -12,9 +12,31 @@ pub(crate) fn complain(message: &str) {
     let _ = writeln!(anstream::stderr(), "{red}bidden:{red:#} {}", harmless(message));
 }
 
+/// An error and its causes. A cause that the text before it ends with is not said again.
+pub(crate) fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.ends_with(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}
+
 /// Says on stderr what is going on.
 pub(crate) fn inform(message: &str) {
     let _ = writeln!(io::stderr(), "{}", harmless(message));
+}
+
+/// Says that a log has only rotated files, if it has.
+pub(crate) fn note_absence_of(log: &std::path::Path) {
+    if !log.exists() {
+        inform(&format!("bidden: {} itself is not there: the latest records may be missing", log.display()));
+    }
 }
 
 /// Passes on what a remote command printed: byte for byte into a file or a pipe, without control characters to a
@@ -91,7 +113,27 @@ pub(crate) fn harmless(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{HarmlessPieces, harmless};
+    use super::{HarmlessPieces, harmless, with_causes};
+
+    #[test]
+    fn a_cause_is_said_once_whichever_error_says_it() {
+        #[derive(Debug)]
+        struct Says(&'static str, Option<Box<Says>>);
+        impl std::fmt::Display for Says {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(self.0)
+            }
+        }
+        impl std::error::Error for Says {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                self.1.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static))
+            }
+        }
+        let said = |outer, inner| with_causes(&Says(outer, Some(Box::new(Says(inner, None)))).into());
+        assert_eq!(said("cannot read f", "no such file"), "cannot read f: no such file");
+        assert_eq!(said("cannot read f: no such file", "no such file"), "cannot read f: no such file");
+        assert_eq!(with_causes(&anyhow::anyhow!("f: gone").context("f")), "f: f: gone");
+    }
 
     #[test]
     fn a_character_that_comes_in_pieces_is_whole() {

@@ -30,6 +30,7 @@ pub use installation::{Limits, Listener, Protection};
 pub use problem::Problem;
 
 use crate::limits::MAX_CONFIGURATION_BYTES;
+use crate::log::LogAccess;
 use crate::policy::Policy;
 use installation::LogPaths;
 use problem::{Fault, Source};
@@ -44,6 +45,8 @@ pub struct Configuration {
     pub listeners: Vec<Listener>,
     /// The log's file, if the file names one.
     pub log: Option<PathBuf>,
+    /// Who may read the log.
+    pub log_access: LogAccess,
     /// The state that seals the log, if the file names one.
     pub seal: Option<PathBuf>,
     /// What is demanded of the jail, if the file says so.
@@ -107,6 +110,7 @@ impl Configuration {
         Self {
             listeners: vec![],
             log: None,
+            log_access: LogAccess::default(),
             seal: None,
             jail: None,
             limits: Limits::default(),
@@ -163,7 +167,7 @@ impl Configuration {
         let file = Section::open("", 0, document.get_ref(), &KEYS)?;
         let directory = Path::new(source.file).parent().unwrap_or(Path::new(""));
         let paths = file.optional("server", |item| installation::server(item, directory))?;
-        let LogPaths { log, seal } = paths.unwrap_or_default();
+        let LogPaths { log, access: log_access, seal } = paths.unwrap_or_default();
         let jail = file.optional("server", confinement::demand)?.flatten();
         let listeners = file.optional("listeners", |item| installation::listeners(item, directory))?;
         let limits = file.optional("limits", installation::limits)?.unwrap_or_default();
@@ -188,6 +192,7 @@ impl Configuration {
         Ok(Self {
             listeners: listeners.unwrap_or_default(),
             log,
+            log_access,
             seal,
             jail,
             limits,

@@ -30,9 +30,9 @@ mod replies;
 #[cfg(feature = "bench")]
 pub use jobs::{UsedIds, use_ids};
 pub use log::{
-    Evidence, History, HistoryFilter, HistoryReader, HistoryRow, KeyName, OpenError as LogError, RowState,
-    SealError, SealedUpTo, Sealer, SealingState, VerificationKey, Verified, VerifyError,
-    create_sealing_state, history, read_sealing_state, verify,
+    Evidence, Finding, History, HistoryFilter, HistoryReader, HistoryRow, KeyName, LogAccess,
+    OpenError as LogError, RowState, SealError, SealedUpTo, Sealer, SealingState, VerificationKey, Verified,
+    VerifyError, create_sealing_state, history, read_sealing_state, verify,
 };
 pub use server::{Config, Reloader, ServeError, Server, StartError};
 pub use service::Phase;

@@ -84,6 +84,16 @@ pub const MAX_LOG_BYTES: i64 = 1024 * 1024 * 1024 * 1024;
 /// The most that `log_files` can be set to.
 pub const MAX_LOG_FILES: i64 = 1_000_000;
 
+/// How often the server looks whether its log is still the file that it writes.
+pub const LOG_WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the files of a log are listed again for one reading, because they get other names meanwhile. After that they are
+/// read as they are.
+pub const MAX_LISTINGS: u32 = 1000;
+
+/// Things that are wrong with the files of a log which `bidden history --follow` remembers, not to tell them again.
+pub const MAX_FINDINGS: usize = 64;
+
 /// How long a record waits for its seal, where the log is sealed.
 pub const SEAL_INTERVAL: Duration = Duration::from_secs(1);
 

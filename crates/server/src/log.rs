@@ -8,30 +8,37 @@
 mod archive;
 mod escape;
 mod file;
+mod findings;
+#[cfg(test)]
+mod hands;
 mod history;
 mod line;
+mod link;
+mod place;
 mod recovery;
 mod seal;
 mod sealing;
+mod tidy;
 mod verify;
 
 use std::cell::{Cell, RefCell};
-use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use place::Files;
 use sealing::Sealing;
 
+pub use findings::Finding;
 pub use history::{History, HistoryFilter, HistoryReader, HistoryRow, RowState, history};
 pub(crate) use line::Line;
 pub(crate) use recovery::{JOBS_KNOWN, job_records};
 pub use seal::{
     KeyName, SealError, Sealer, SealingState, VerificationKey, create_sealing_state, read_sealing_state,
 };
+use tidy::tidy;
 pub use verify::{Evidence, SealedUpTo, Verified, VerifyError, verify};
 
 /// Only its owner reads a log: it holds what people asked for and what they got.
@@ -53,17 +60,10 @@ pub(crate) struct Log {
     /// The disk refused a sync. What it lost then it may not tell again, so this lasts until the next start.
     sync_failed: Cell<bool>,
     sealing: Option<Sealing>,
-}
-
-/// The file that is written, and what is to become of it.
-struct Files {
-    path: PathBuf,
-    current: Arc<File>,
-    bytes: u64,
-    first_sequence: u64,
-    rotation: Rotation,
-    /// Files that are not written any more and perhaps not on the disk yet.
-    unsynced: Vec<Arc<File>>,
+    /// How many files were removed, replaced or emptied by others while they were written.
+    files_lost: Cell<u64>,
+    /// Something that is no log has been found at the log's path, and told.
+    displaced: Cell<bool>,
 }
 
 /// When a file is followed by the next, and how many are kept.
@@ -73,6 +73,21 @@ pub(crate) struct Rotation {
     pub(crate) bytes: u64,
     /// Rotated files that are kept; `None` keeps all.
     pub(crate) keep: Option<usize>,
+}
+
+/// Who may read the files of a log, beside its owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogAccess {
+    /// The permissions of new files, and of the present one; where none are said, 0600 for new files alone.
+    pub mode: Option<u32>,
+    /// The group that files get; where none is said, that of the server or the directory.
+    pub group: Option<u32>,
+}
+
+impl LogAccess {
+    fn mode(self) -> u32 {
+        self.mode.unwrap_or(MODE)
+    }
 }
 
 /// What the next record builds on.
@@ -100,6 +115,50 @@ pub enum OpenError {
     /// The file holds something else.
     #[error("{0} is not a log of bidden: move it away, or name another file with --log")]
     Foreign(String),
+    /// What is named is no file.
+    #[error(
+        "{path} cannot be the log: {what}. Name a file with --log or `log` in [server]; `bidden history --follow --json`, \
+         tail(1) or a log shipper passes it on"
+    )]
+    NotAFile {
+        /// The log's path as it was given.
+        path: String,
+        /// What it is.
+        what: String,
+    },
+    /// The permissions that are configured cannot be given.
+    #[error(
+        "cannot give {path} the mode or the group of `log_mode` and `log_group`: only root, or a member of the group, can"
+    )]
+    Access {
+        /// The log's path as it was given.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Nobody knows which record is next.
+    #[error(
+        "{path} has no record, and the log may go on after a file beside it that is not read: {what}; or move it away"
+    )]
+    UnreadEnd {
+        /// The log's path as it was given.
+        path: String,
+        /// The other file, and why.
+        what: String,
+    },
+    /// There are later records already.
+    #[error(
+        "{path} ends with record {last}, and {other} beside it has later ones: {path} is an older copy, or {other} is of \
+         another log. Move the wrong one away"
+    )]
+    OlderCopy {
+        /// The log's path as it was given.
+        path: String,
+        /// Its last record.
+        last: u64,
+        /// The file that has later ones.
+        other: String,
+    },
     /// It cannot be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -115,8 +174,13 @@ pub(crate) struct Unwritable;
 impl Log {
     /// Opens or creates a log and finds the end of its chain. A last line that was cut short by a crash is removed,
     /// and its length returned.
-    pub(crate) fn open(path: &Path, rotation: Rotation) -> Result<(Self, u64), OpenError> {
-        let opened = file::open(path)?;
+    pub(crate) fn open_for(
+        path: &Path,
+        rotation: Rotation,
+        access: LogAccess,
+    ) -> Result<(Self, u64), OpenError> {
+        let path = &archive::resolved(path);
+        let opened = file::open(path, access)?;
         let state = State {
             next_sequence: opened.next_sequence,
             previous: opened.previous,
@@ -127,8 +191,10 @@ impl Log {
             path: path.to_owned(),
             current: Arc::new(opened.file),
             bytes: opened.bytes,
+            size: opened.bytes,
             first_sequence: opened.first_sequence,
             rotation,
+            access,
             // The name of a new file has to be on the disk as well.
             unsynced: if opened.bytes == 0 { archive::open_directory_of(path) } else { Vec::new() },
         };
@@ -145,8 +211,15 @@ impl Log {
             rotated: Cell::new(true),
             sync_failed: Cell::new(false),
             sealing: None,
+            files_lost: Cell::new(0),
+            displaced: Cell::new(false),
         };
         Ok((log, opened.torn_bytes))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn open(path: &Path, rotation: Rotation) -> Result<(Self, u64), OpenError> {
+        Self::open_for(path, rotation, LogAccess::default())
     }
 
     /// Appends a record. It is on its way, not yet in the file: [`Log::commit`] writes it.
@@ -176,14 +249,17 @@ impl Log {
     }
 
     fn write(&self) -> Result<(), Unwritable> {
-        let mut state = self.state.borrow_mut();
-        if state.unwritten.is_empty() {
+        if self.state.borrow().unwritten.is_empty() {
             return Ok(());
         }
+        self.keep_file()?;
+        let mut state = self.state.borrow_mut();
         let mut files = self.files.borrow_mut();
         let unwritten = state.unwritten.len();
         let result = file::write_from_front(&files.current, &mut state.unwritten);
-        files.bytes = files.bytes.saturating_add(unwritten.saturating_sub(state.unwritten.len()) as u64);
+        let written = unwritten.saturating_sub(state.unwritten.len()) as u64;
+        files.bytes = files.bytes.saturating_add(written);
+        files.size = files.size.saturating_add(written);
         match result {
             Ok(()) => {
                 if self.broken.replace(false) {
@@ -191,82 +267,17 @@ impl Log {
                 }
                 Ok(())
             }
-            Err(error) => {
-                if !self.broken.replace(true) {
-                    *self.problem.borrow_mut() = Some(error.to_string());
-                    complain(&format!("cannot write the log: {error}; nothing is executed until it can be"));
-                }
-                Err(Unwritable)
-            }
+            Err(error) => Err(self.break_down(&error.to_string())),
         }
     }
 
-    /// Moves the full file aside and goes on in a new one. Where that fails the old one is written on, until it is full
-    /// once more.
-    fn rotate(&self) {
-        let moved = self.files.borrow().move_aside();
-        match moved {
-            Ok((next, rotated)) => {
-                self.go_on_in(next, &rotated);
-                self.rotated.set(true);
-            }
-            Err(error) => {
-                complain(&format!("the log cannot be rotated and grows on: {error}"));
-                self.files.borrow_mut().bytes = 0;
-            }
+    /// Notes that the log cannot be written for now.
+    fn break_down(&self, why: &str) -> Unwritable {
+        if !self.broken.replace(true) {
+            *self.problem.borrow_mut() = Some(why.to_owned());
+            complain(&format!("cannot write the log: {why}; nothing is executed until it can be"));
         }
-    }
-
-    /// After a rotation: compresses and removes files in the background. What records up to this one say of ids is known
-    /// elsewhere, so that their files may go.
-    pub(crate) fn tidy(&self, ids_known_through: u64) {
-        if !self.rotated.replace(false) {
-            return;
-        }
-        let files = self.files.borrow();
-        let (path, rotation) = (files.path.clone(), files.rotation);
-        let needed_from = self.last_seal().unwrap_or(u64::MAX).min(ids_known_through.saturating_add(1));
-        tokio::task::spawn_blocking(move || tidy(&path, rotation, needed_from));
-    }
-
-    /// Goes on in a new file where the one before was moved away, as logrotate(8) does before it sends SIGHUP. Nothing
-    /// happens where it was not.
-    pub(crate) fn reopen(&self) {
-        // What was said before belongs to the file before. A log that cannot be written keeps it until it can.
-        let _ = self.write();
-        let next = {
-            let files = self.files.borrow();
-            if files.is_in_its_place() {
-                return;
-            }
-            file::open_next(&files.path)
-        };
-        match next {
-            Ok(next) => self.go_on_in(next, Path::new("the file that was moved away")),
-            Err(error) => complain(&format!("the log goes on in the file that was moved away: {error}")),
-        }
-    }
-
-    /// Has `write` append what a file must say that is read without those before it, where one has begun. It does not
-    /// count for the file's size: otherwise a file could be full before it has anything else.
-    pub(crate) fn carry_over(&self, write: impl FnOnce(&Self)) {
-        if self.broken.get() || !self.continued.replace(false) {
-            return;
-        }
-        let bytes = self.files.borrow().bytes;
-        write(self);
-        // A log that cannot be written keeps it until it can.
-        let _ = self.write();
-        self.files.borrow_mut().bytes = bytes;
-    }
-
-    fn go_on_in(&self, next: File, before: &Path) {
-        self.files.borrow_mut().replace(next, self.state.borrow().next_sequence);
-        self.continued.set(true);
-        self.append(|line| {
-            line.text("event", "log_continued");
-            line.text("after", &before.file_name().unwrap_or_default().to_string_lossy());
-        });
+        Unwritable
     }
 
     /// The file that is written; those that it was rotated into lie beside it.
@@ -277,6 +288,11 @@ impl Log {
     /// How many records there are, in all files.
     pub(crate) fn records(&self) -> u64 {
         self.state.borrow().next_sequence.saturating_sub(1)
+    }
+
+    /// How many files were removed, replaced or emptied by others while they were written.
+    pub(crate) fn files_lost(&self) -> u64 {
+        self.files_lost.get()
     }
 
     /// Why the log cannot be written, where it cannot.
@@ -332,65 +348,6 @@ impl Log {
         *self.problem.borrow_mut() = Some(what.to_owned());
         complain(&format!("{what}; nothing is executed until a new start"));
         Unwritable
-    }
-}
-
-impl Files {
-    fn is_full(&self) -> bool {
-        self.bytes >= self.rotation.bytes
-    }
-
-    /// Whether the file that is written is the one at the log's path.
-    fn is_in_its_place(&self) -> bool {
-        match (self.path.metadata(), self.current.metadata()) {
-            (Ok(there), Ok(ours)) => (there.dev(), there.ino()) == (ours.dev(), ours.ino()),
-            _ => false,
-        }
-    }
-
-    /// Gives the file the name of a rotated one, and returns the file that follows it and that name.
-    fn move_aside(&self) -> Result<(File, PathBuf), OpenError> {
-        let rotated = archive::rotated_name(&self.path, self.first_sequence);
-        let failed = |source| OpenError::Io { path: rotated.display().to_string(), source };
-        if rotated.exists() {
-            return Err(failed(io::ErrorKind::AlreadyExists.into()));
-        }
-        fs::rename(&self.path, &rotated).map_err(failed)?;
-        let next = file::open_next(&self.path).inspect_err(|_| {
-            // Under either name it is found when the log is read.
-            let _ = fs::rename(&rotated, &self.path);
-        })?;
-        Ok((next, rotated))
-    }
-
-    fn replace(&mut self, next: File, first_sequence: u64) {
-        let old = std::mem::replace(&mut self.current, Arc::new(next));
-        self.unsynced.push(old);
-        // The new name has to be on the disk as well.
-        self.unsynced.extend(archive::open_directory_of(&self.path));
-        self.bytes = 0;
-        self.first_sequence = first_sequence;
-    }
-}
-
-/// Compresses the files that are not written any more, and removes the oldest where not all are to be kept. Files stay that
-/// hold records from this one on: the next server looks for them.
-fn tidy(path: &Path, rotation: Rotation, needed_from: u64) {
-    // One at a time: the next one does what this one has not seen yet.
-    static TIDYING: Mutex<()> = Mutex::new(());
-    let _turn = TIDYING.lock().unwrap_or_else(PoisonError::into_inner);
-    let tidied = archive::rotated_files(path).and_then(|files| {
-        for file in files.iter().filter(|file| !archive::is_compressed(&file.path)) {
-            archive::compress(&file.path)?;
-        }
-        let files = archive::rotated_files(path)?;
-        let excess = rotation.keep.map_or(0, |keep| files.len().saturating_sub(keep));
-        let after = files.iter().skip(1).map(|next| next.first);
-        let removable = files.iter().zip(after).take_while(|(_, next)| *next <= needed_from).take(excess);
-        removable.into_iter().try_for_each(|(file, _)| fs::remove_file(&file.path))
-    });
-    if let Err(error) = tidied {
-        complain(&format!("cannot compress or remove old files of the log {}: {error}", path.display()));
     }
 }
 
@@ -572,9 +529,14 @@ mod tests {
         std::fs::write(&path, "").expect("created");
         append(&open(&path).expect("opened").0, "next");
         assert_eq!(verify(&path).expect("unbroken").last, verified.last + 1);
+        // Own files are removed from the oldest on, up to one that is not bidden's to remove: so no gap comes of it.
         tidy(&path, Rotation { bytes: 2000, keep: Some(2) }, u64::MAX);
         let kept = verify(&path).expect("unbroken");
-        assert_eq!((kept.files, kept.last), (3, verified.last + 1));
+        assert_eq!(kept.last, verified.last + 1);
+        assert_eq!(log_files(&path).expect("read")[0].path, path.with_file_name("server.log.0"));
+        std::fs::remove_file(path.with_file_name("server.log.0")).expect("removed");
+        tidy(&path, Rotation { bytes: 2000, keep: Some(2) }, u64::MAX);
+        let kept = verify(&path).expect("unbroken");
         assert!(kept.first > 1);
     }
 

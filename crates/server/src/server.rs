@@ -14,8 +14,10 @@ use transport::{Access, FailedHandshake, Frame, ListenError, Listeners, Origin};
 
 use crate::config::Limits;
 use crate::jobs::{Bounds, ExecutedIds, restore_from};
-use crate::limits::{LAST_CALL, LAUNCHER_INTERVAL, MEMORY_INTERVAL, QUIET_TIME, REVOCATION_INTERVAL};
-use crate::log::{Log, OpenError, Rotation, Sealer, complain, job_records};
+use crate::limits::{
+    LAST_CALL, LAUNCHER_INTERVAL, LOG_WATCH_INTERVAL, MEMORY_INTERVAL, QUIET_TIME, REVOCATION_INTERVAL,
+};
+use crate::log::{Log, LogAccess, OpenError, Rotation, Sealer, complain, job_records};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
 use crate::record::{Recorded, record_end};
@@ -28,6 +30,8 @@ pub struct Config {
     pub listeners: Vec<(String, Access)>,
     /// The log's file.
     pub log: PathBuf,
+    /// Who may read it.
+    pub log_access: LogAccess,
     /// What seals the log, if it is sealed.
     pub sealer: Option<Sealer>,
     /// What may run, and for whom.
@@ -119,7 +123,7 @@ impl Server {
     /// The log or a socket cannot be had.
     pub async fn bind(config: Config, launcher: Launcher) -> Result<Self, StartError> {
         let rotation = Rotation { bytes: config.limits.log_bytes, keep: config.limits.log_files };
-        let (mut log, torn_bytes) = Log::open(&config.log, rotation)?;
+        let (mut log, torn_bytes) = Log::open_for(&config.log, rotation, config.log_access)?;
         if let Some(sealer) = config.sealer {
             log = log.sealed_by(sealer)?;
         }
@@ -143,11 +147,13 @@ impl Server {
                 line.number("torn_bytes_removed", torn_bytes);
             }
         });
-        restore_jobs(&service, &config.log)?;
+        let path = service.log.path();
+        restore_jobs(&service, &path)?;
         service.log.commit_durably().await.map_err(|_| StartError::FirstRecord)?;
         // At once: a log that has lost its end takes new records under numbers that were stored before.
         let stored = service.jobs.executed().store(service.log.records(), service.moment()).await;
         stored.map_err(|error| StartError::Ids(error.to_string()))?;
+        // What an earlier server did not come to. Not before the files have been read, because some get other names by it.
         service.log.tidy(service.jobs.executed().stored_through());
         Ok(Self { listeners, service })
     }
@@ -172,6 +178,7 @@ impl Server {
         let answered = tokio::select! {
             answered = answer_until_drained(&listeners, &service, wanted) => answered,
             never = return_free_memory() => never,
+            never = watch_log(&service) => never,
             never = service.log.keep_sealed() => never,
             never = store_ids(&service) => never,
             never = dismiss_strangers(&listeners, &service) => never,
@@ -322,6 +329,16 @@ async fn return_free_memory<T>() -> T {
     loop {
         tokio::time::sleep(MEMORY_INTERVAL).await;
         jail::return_free_memory();
+    }
+}
+
+/// Notices what others do to the log also while nothing is written, and writes again what could not be written.
+async fn watch_log<T>(service: &Service) -> T {
+    loop {
+        tokio::time::sleep(LOG_WATCH_INTERVAL).await;
+        service.log.look_after_file();
+        // A log that cannot be written has said so, and keeps its records until it can.
+        let _ = service.commit();
     }
 }
 

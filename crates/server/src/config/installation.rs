@@ -18,6 +18,10 @@ use crate::limits::{
     MAX_LOG_BYTES, MAX_LOG_FILES, MAX_REQUEST_BYTES_PER_SECOND, MAX_REQUESTS_PER_SECOND, MAX_SHUTDOWN_GRACE,
     MIN_LOG_BYTES, MIN_REQUEST_BYTES_PER_SECOND, REQUEST_BYTES_PER_SECOND, SHUTDOWN_GRACE,
 };
+use crate::log::LogAccess;
+
+/// What `log_mode` can be.
+const LOG_MODES: [u32; 3] = [0o600, 0o640, 0o644];
 
 /// A socket that the configuration asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,15 +200,32 @@ pub(super) fn rate(item: &Item<'_>) -> Result<u32, Fault> {
 pub(super) struct LogPaths {
     /// The log itself.
     pub(super) log: Option<PathBuf>,
+    /// Who may read its files.
+    pub(super) access: LogAccess,
     /// The state that seals it.
     pub(super) seal: Option<PathBuf>,
 }
 
 /// A relative path lies beside the configuration.
 pub(super) fn server(item: &Item<'_>, directory: &Path) -> Result<LogPaths, Fault> {
-    let section = item.section(&["log", "seal", "jail"])?;
+    let section = item.section(&["log", "log_mode", "log_group", "seal", "jail"])?;
     let path = |key| section.optional(key, |item| Ok(directory.join(file(item)?)));
-    Ok(LogPaths { log: path("log")?, seal: path("seal")? })
+    let access = LogAccess {
+        mode: section.optional("log_mode", log_mode)?,
+        group: section.optional("log_group", group)?,
+    };
+    Ok(LogPaths { log: path("log")?, access, seal: path("seal")? })
+}
+
+/// Permissions as chmod(1) spells them. Others may read the log, and nobody but the server writes it.
+fn log_mode(item: &Item<'_>) -> Result<u32, Fault> {
+    let text = item.string()?;
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if LOG_MODES.contains(&mode) && (3..=4).contains(&text.len()) => Ok(mode),
+        _ => Err(item.fault(
+            "must be \"0600\", \"0640\" (its group may read the log) or \"0644\" (everyone may); nobody but the server writes it",
+        )),
+    }
 }
 
 /// The listeners. Each one says how it is protected, so that nothing becomes plain text by an omission.

@@ -15,7 +15,7 @@ use crate::authorise::{Named, Question};
 use crate::entry::Entry;
 use crate::jobs::{Job, State, View};
 use crate::limits::{HISTORY_BYTES, HISTORY_ROWS};
-use crate::log::HistoryFilter;
+use crate::log::{Finding, HistoryFilter};
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
 use crate::service::Service;
@@ -80,7 +80,11 @@ fn metrics(service: &Service) -> Value {
         "commands": { "running": gate.running(), "waiting": gate.waiting(), "jobs": service.jobs.count() },
         "computations_waiting": gate.computing(),
         "ids_remembered": service.jobs.executed().count(service.moment()),
-        "log": { "records": service.log.records(), "problem": service.log.problem() },
+        "log": {
+            "records": service.log.records(),
+            "files_lost": service.log.files_lost(),
+            "problem": service.log.problem(),
+        },
         "launcher": service.launcher.is_there(),
     })
 }
@@ -133,7 +137,10 @@ fn newest(found: &crate::log::History) -> String {
     }
     let left_out = found.rows.len().saturating_sub(rows.len()) as u64;
     rows.reverse();
-    json!({ "rows": rows, "earlier": found.earlier.saturating_add(left_out) }).to_string()
+    let missing: Vec<_> = found.findings.iter().filter_map(Finding::missing).collect();
+    let missing: Vec<_> =
+        missing.iter().map(|(first, last)| json!({ "first": first, "last": last })).collect();
+    json!({ "rows": rows, "earlier": found.earlier.saturating_add(left_out), "missing": missing }).to_string()
 }
 
 fn status(job: &Job) -> String {

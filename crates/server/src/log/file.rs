@@ -1,19 +1,24 @@
 //! The log's file: opened for one server alone, its last record read back, appended to and never rewritten.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
-use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
+use rustix::fs::{Gid, OFlags};
 
-use super::archive::{log_files, open_lines, rotated_files};
-use super::{MODE, OpenError};
+use super::archive::{Care, FIRST_BYTES, LogFile, Unread, list, open_regular, refuse_other_than_file, tail};
+use super::link::End;
+use super::{LogAccess, OpenError};
 use crate::limits::MAX_LOG_LINE_BYTES;
 
-/// What every file of a log starts with.
-const FIRST_BYTES: &[u8] = b"{\"seq\":";
+/// What no log can be, and what people mean by it.
+const STDOUT: &str = "-";
+
+/// How often a log that is locked is tried when a server starts, and how long between.
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) struct Opened {
     pub(super) file: File,
@@ -25,31 +30,44 @@ pub(super) struct Opened {
     pub(super) torn_bytes: u64,
 }
 
-pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
-    let shown = path.display().to_string();
+pub(super) fn open(path: &Path, access: LogAccess) -> Result<Opened, OpenError> {
+    if path.as_os_str() == STDOUT {
+        return Err(OpenError::NotAFile {
+            path: STDOUT.to_owned(),
+            what: "it would be the standard output, and a log is a file".to_owned(),
+        });
+    }
+    let foreign = || OpenError::Foreign(path.display().to_string());
     let failed = |source| OpenError::Io { path: path.display().to_string(), source };
-    let mut file = open_locked(path)?;
-    let Tail { last_line, torn_bytes, is_ours } = read_tail(&mut file).map_err(failed)?;
-    let (next_sequence, previous) = match last_line {
-        None if torn_bytes == 0 || is_ours => before_an_empty_file(path).map_err(failed)?,
-        None => return Err(OpenError::Foreign(shown)),
-        Some(line) => next_after(&line).ok_or(OpenError::Foreign(shown))?,
-    };
+    let file = open_locked(path, access, LOCK_ATTEMPTS)?;
+    let found = tail(&file).map_err(failed)?;
     let mut bytes = file.metadata().map_err(failed)?.len();
-    if torn_bytes > 0 {
-        bytes = bytes.saturating_sub(torn_bytes);
+    let last = match found.last_line {
+        None if found.torn_bytes == 0 || is_one_torn_line(&file, bytes).map_err(failed)? => None,
+        None => return Err(foreign()),
+        Some(line) => Some(End::of(&line).ok_or_else(foreign)?),
+    };
+    let listing = list(path, Care::Quick).map_err(failed)?;
+    let last = match last {
+        None => end_of(path, &listing.files, listing.unread_end())?,
+        Some(last) => {
+            refuse_an_older_copy(path, &last, &listing.files)?;
+            Some(last)
+        }
+    };
+    let (next_sequence, previous) =
+        last.map_or((1, [0; 32]), |end| (end.sequence.saturating_add(1), end.hash));
+    if found.torn_bytes > 0 {
+        bytes = bytes.saturating_sub(found.torn_bytes);
         file.set_len(bytes).map_err(failed)?;
     }
-    let first_sequence = match log_files(path).map_err(failed)?.pop() {
-        Some(last) if bytes > 0 => last.first,
-        _ => next_sequence,
-    };
-    Ok(Opened { file, bytes, first_sequence, next_sequence, previous, torn_bytes })
+    let first_sequence = listing.written().filter(|_| bytes > 0).map_or(next_sequence, |file| file.first);
+    Ok(Opened { file, bytes, first_sequence, next_sequence, previous, torn_bytes: found.torn_bytes })
 }
 
 /// Opens the file that takes the place of one that was rotated. Nothing may stand in it yet.
-pub(super) fn open_next(path: &Path) -> Result<File, OpenError> {
-    let file = open_locked(path)?;
+pub(super) fn open_next(path: &Path, access: LogAccess) -> Result<File, OpenError> {
+    let file = open_locked(path, access, 1)?;
     match file.metadata() {
         Ok(metadata) if metadata.len() == 0 => Ok(file),
         Ok(_) => Err(OpenError::Foreign(path.display().to_string())),
@@ -57,37 +75,122 @@ pub(super) fn open_next(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-fn open_locked(path: &Path) -> Result<File, OpenError> {
-    let failed = |source| OpenError::Io { path: path.display().to_string(), source };
-    let file =
-        OpenOptions::new().read(true).append(true).create(true).mode(MODE).open(path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.display().to_string())),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
+fn open_locked(path: &Path, access: LogAccess, attempts: u32) -> Result<File, OpenError> {
+    let shown = || path.display().to_string();
+    let failed = |source| OpenError::Io { path: shown(), source };
+    let check = |metadata: std::fs::Metadata| {
+        refuse_other_than_file(metadata.file_type())
+            .map_err(|error| OpenError::NotAFile { path: shown(), what: error.to_string() })
+    };
+    // Not opened first: that alone could wait, or do something.
+    path.metadata().map_or(Ok(()), check)?;
+    let options = || {
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .append(true)
+            .mode(access.mode())
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        options
+    };
+    let (file, is_new) = match options().create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            (options().create(true).open(path).map_err(failed)?, false)
+        }
+        created => (created.map_err(failed)?, true),
+    };
+    check(file.metadata().map_err(failed)?)?;
+    match patiently(attempts, || file.try_lock()) {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(shown())),
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    permit(&file, access, is_new).map_err(|source| OpenError::Access { path: shown(), source })?;
+    Ok(file)
+}
+
+/// A lock is held a moment longer than its process, by children of it that are about to execute something else.
+fn patiently(attempts: u32, mut lock: impl FnMut() -> Result<(), TryLockError>) -> Result<(), TryLockError> {
+    for _ in 1..attempts {
+        match lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            locked => return locked,
+        }
+    }
+    lock()
+}
+
+/// Lets those read the file who are to read it. What an existing file permits stays where nothing else is configured.
+fn permit(file: &File, access: LogAccess, is_new: bool) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    if let Some(group) = access.group.filter(|group| *group != metadata.gid()) {
+        rustix::fs::fchown(file, None, Some(Gid::from_raw(group)))?;
+    }
+    // Neither the umask nor an access control list of the directory decides.
+    let wanted = access.mode.or(is_new.then(|| access.mode()));
+    match wanted.filter(|mode| *mode != metadata.mode() & 0o7777) {
+        Some(mode) => file.set_permissions(Permissions::from_mode(mode)),
+        None => Ok(()),
     }
 }
 
 /// Where the chain goes on in a file that holds nothing: after the last record of the files before it, or at its start.
-fn before_an_empty_file(path: &Path) -> io::Result<(u64, [u8; 32])> {
-    let Some(before) = rotated_files(path)?.pop() else { return Ok((1, [0; 32])) };
-    let (mut lines, mut line, mut last) = (open_lines(&before.path)?, Vec::new(), Vec::new());
-    loop {
-        lines.read(&mut line)?;
-        match line.strip_suffix(b"\n") {
-            Some(whole) => last = whole.to_vec(),
-            None => break,
-        }
+fn end_of(path: &Path, files: &[LogFile], unread: Option<&Unread>) -> Result<Option<End>, OpenError> {
+    if let Some(unread) = unread {
+        return Err(OpenError::UnreadEnd { path: path.display().to_string(), what: unread.to_string() });
     }
-    let foreign =
-        || io::Error::new(io::ErrorKind::InvalidData, format!("{} is no log", before.path.display()));
-    next_after(&last).ok_or_else(foreign)
+    let Some(before) = files.last() else { return Ok(None) };
+    if !is_free(before) {
+        // The log's own file, which was moved away; it cannot be known to be another's.
+        return Err(OpenError::InUse(before.path.display().to_string()));
+    }
+    let failed = |source| OpenError::Io { path: before.path.display().to_string(), source };
+    let nothing = || failed(io::Error::new(io::ErrorKind::InvalidData, "its end cannot be read"));
+    before.end().map_err(failed)?.ok_or_else(nothing).map(Some)
 }
 
-/// The number and the hash that the record after this line has.
-fn next_after(line: &[u8]) -> Option<(u64, [u8; 32])> {
-    let last: LastRecord = serde_json::from_slice(line).ok()?;
-    Some((last.seq.saturating_add(1), Sha256::digest(line).into()))
+/// Whether no server writes it.
+fn is_free(file: &LogFile) -> bool {
+    open_regular(&file.path).is_ok_and(|file| {
+        !matches!(patiently(LOCK_ATTEMPTS, || file.try_lock_shared()), Err(TryLockError::WouldBlock))
+    })
+}
+
+/// A log must not go on with records that there are already.
+fn refuse_an_older_copy(path: &Path, last: &End, files: &[LogFile]) -> Result<(), OpenError> {
+    match files.last() {
+        Some(other) if !other.is_written && is_free(other) && is_after(other, last)? => {
+            Err(OpenError::OlderCopy {
+                path: path.display().to_string(),
+                last: last.sequence,
+                other: other.path.display().to_string(),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_after(file: &LogFile, last: &End) -> Result<bool, OpenError> {
+    let end = file.end().map_err(|source| OpenError::Io { path: file.path.display().to_string(), source })?;
+    Ok(end.is_some_and(|end| end.sequence > last.sequence))
+}
+
+/// Whether all of a file is a line of a log that was cut short.
+fn is_one_torn_line(file: &File, bytes: u64) -> io::Result<bool> {
+    let mut first = vec![0; FIRST_BYTES.len()];
+    if bytes > MAX_LOG_LINE_BYTES || file.read_at(&mut first, 0)? < FIRST_BYTES.len() {
+        return Ok(false);
+    }
+    Ok(first == FIRST_BYTES)
+}
+
+/// Gives a file the owner's group and the permissions of another, as far as it has others.
+pub(super) fn permit_as(file: &File, other: &File) -> io::Result<()> {
+    let (ours, theirs) = (file.metadata()?, other.metadata()?);
+    if ours.gid() != theirs.gid() {
+        rustix::fs::fchown(file, None, Some(Gid::from_raw(theirs.gid())))?;
+    }
+    file.set_permissions(Permissions::from_mode(theirs.mode() & 0o777))
 }
 
 /// Writes all of `bytes` and removes from their front what was written, even when only a part was. A line of which a full
@@ -118,38 +221,4 @@ pub(super) fn write_from_front(mut file: &File, bytes: &mut Vec<u8>) -> io::Resu
     }
     bytes.drain(..written);
     result
-}
-
-/// What a record of this log must have for the chain to go on from it.
-#[derive(Deserialize)]
-struct LastRecord {
-    seq: u64,
-    #[serde(rename = "prev")]
-    _previous: String,
-}
-
-struct Tail {
-    /// The last whole line, without its newline.
-    last_line: Option<Vec<u8>>,
-    /// What stands after it: a line that was cut short.
-    torn_bytes: u64,
-    /// Whether a file of one torn line starts as every log does.
-    is_ours: bool,
-}
-
-fn read_tail(file: &mut File) -> io::Result<Tail> {
-    let length = file.metadata()?.len();
-    let start = length.saturating_sub(MAX_LOG_LINE_BYTES.saturating_mul(2));
-    file.seek(SeekFrom::Start(start))?;
-    let mut tail = Vec::new();
-    file.take(length.saturating_sub(start)).read_to_end(&mut tail)?;
-    let newline = |bytes: &[u8]| bytes.iter().rposition(|&byte| byte == b'\n');
-    let Some(end) = newline(&tail) else {
-        return Ok(Tail { last_line: None, torn_bytes: length, is_ours: tail.starts_with(FIRST_BYTES) });
-    };
-    let torn_bytes = tail.len().saturating_sub(end).saturating_sub(1) as u64;
-    tail.truncate(end);
-    let first = newline(&tail).map_or(0, |previous_end| previous_end.saturating_add(1));
-    tail.drain(..first);
-    Ok(Tail { last_line: Some(tail), torn_bytes, is_ours: true })
 }

@@ -8,12 +8,17 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::archive::{ATTEMPTS, Lines, LogFile, is_compressed, log_files, open_lines};
+use super::archive::{
+    ATTEMPTS, Care, Lines, Listing, LogFile, Next, Nothing, identity, is_damage, list, naming, open_lines,
+    resolved,
+};
+use super::findings::Finding;
+use crate::limits::{MAX_FINDINGS, MAX_LISTINGS};
 use jobs::{Found, Head, Jobs};
 pub use row::{HistoryRow, RowState};
 
@@ -39,30 +44,42 @@ pub struct History {
     pub earlier: u64,
     /// Lines that are no records.
     pub unreadable: u64,
+    /// What is missing, and which files are not read.
+    pub findings: Vec<Finding>,
 }
 
 /// A log that is read, and read on as it grows.
 pub struct HistoryReader {
     path: PathBuf,
+    filter: HistoryFilter,
     jobs: Jobs,
+    care: Care,
     /// The file that was read last, if it can still grow.
     open: Option<Open>,
-    /// The first record of the file that was read last, if it cannot.
-    closed: Option<u64>,
-    /// The number of the last record that was read.
+    /// The file that was read last.
+    last_file: Option<PathBuf>,
+    /// The number of the first record that was read.
+    first: Option<u64>,
+    /// The number of the last one.
     done: u64,
-    /// How often a file was missed that may have been about to get another name.
-    missed: u32,
     unreadable: u64,
+    findings: Vec<Finding>,
+    /// What was told before.
+    told: Vec<Finding>,
 }
 
 /// A file that can still grow.
 struct Open {
     lines: Lines,
     device_and_inode: (u64, u64),
+    /// Bytes that have been read of it, where it is not compressed.
+    bytes: u64,
     /// A line whose end is not there yet.
     rest: Vec<u8>,
 }
+
+/// How long a file may take to get its next name.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// The newest rows, most of them not parsed yet.
 struct Newest {
@@ -91,12 +108,28 @@ impl HistoryReader {
     /// # Errors
     /// There is no log, or its directory cannot be read.
     pub fn open(path: &Path, filter: HistoryFilter) -> io::Result<Self> {
-        if log_files(path)?.is_empty() {
-            // An empty file is a log of which nothing has been written.
-            path.metadata()?;
+        let path = resolved(path);
+        let listing = list(&path, Care::Quick)?;
+        if listing.files.is_empty() && listing.nothing(&path)? == Nothing::NoLog {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a log of bidden"));
         }
-        let jobs = Jobs::wanted(filter);
-        Ok(Self { path: path.to_owned(), jobs, open: None, closed: None, done: 0, missed: 0, unreadable: 0 })
+        Ok(Self::at_the_start(path, filter, Care::Quick))
+    }
+
+    fn at_the_start(path: PathBuf, filter: HistoryFilter, care: Care) -> Self {
+        Self {
+            path,
+            jobs: Jobs::wanted(filter.clone()),
+            filter,
+            care,
+            open: None,
+            last_file: None,
+            first: None,
+            done: 0,
+            unreadable: 0,
+            findings: Vec::new(),
+            told: Vec::new(),
+        }
     }
 
     /// Reads all that was written since the last time, and returns the newest rows that have ended, at most this many.
@@ -104,26 +137,81 @@ impl HistoryReader {
     /// # Errors
     /// A file cannot be read.
     pub fn read(&mut self, max_rows: usize) -> io::Result<History> {
-        let mut newest = Newest { found: VecDeque::new(), max: max_rows, earlier: 0 };
-        self.unreadable = 0;
-        self.read_open(&mut newest)?;
-        while !self.is_at_end()? {
-            // What was written to the file before it was moved away.
-            self.read_open(&mut newest)?;
-            let files = self.files_to_read()?;
-            if files.is_empty() {
-                break;
-            }
-            for file in files {
-                if !self.read_file(&file, &mut newest)? {
-                    // It has another name by now.
-                    break;
-                }
+        let is_first = self.first.is_none();
+        let mut newest = self.read_what_is_new(max_rows)?;
+        if self.care == Care::Quick && !self.findings.is_empty() {
+            // Perhaps a copy or a file of another log was taken for one of this log.
+            if is_first {
+                *self = Self::at_the_start(self.path.clone(), self.filter.clone(), Care::Thorough);
+                newest = self.read_what_is_new(max_rows)?;
+            } else {
+                self.care = Care::Thorough;
             }
         }
         let mut rows: Vec<_> = newest.found.iter().map(HistoryRow::from_found).collect();
         rows.sort_by_key(|row| row.record);
-        Ok(History { rows, earlier: newest.earlier, unreadable: self.unreadable })
+        // Each is told once, however often it is seen.
+        self.findings.retain(|finding| !self.told.contains(finding));
+        self.told.extend(self.findings.iter().cloned());
+        self.told.drain(..self.told.len().saturating_sub(MAX_FINDINGS));
+        let findings = std::mem::take(&mut self.findings);
+        let unreadable = std::mem::take(&mut self.unreadable);
+        Ok(History { rows, earlier: newest.earlier, unreadable, findings })
+    }
+
+    fn read_what_is_new(&mut self, max_rows: usize) -> io::Result<Newest> {
+        let mut newest = Newest { found: VecDeque::new(), max: max_rows, earlier: 0 };
+        self.read_open(&mut newest)?;
+        let (mut attempts, mut listings) = (0_u32, 0_u32);
+        let mut seen = None;
+        while !self.is_at_end()? && listings < MAX_LISTINGS {
+            let listing = list(&self.path, self.care)?;
+            listings = listings.saturating_add(1);
+            // What was written to the file before it was moved away: as of this listing that is all.
+            self.read_open(&mut newest)?;
+            let done = self.done;
+            let is_left = self.read_listed(&listing, attempts >= ATTEMPTS, &mut newest)?;
+            seen = Some(listing);
+            if !is_left {
+                break;
+            }
+            if self.done > done {
+                attempts = 0;
+            } else if attempts >= ATTEMPTS {
+                // What cannot be had now is looked for at the next time.
+                break;
+            } else {
+                attempts = attempts.saturating_add(1);
+                std::thread::sleep(MOMENT);
+            }
+        }
+        if let Some((listing, first)) = seen.zip(self.first) {
+            listing.explain(&self.path, first, &mut self.findings);
+        }
+        Ok(newest)
+    }
+
+    /// Reads the files of a listing that come next. Says whether one is left that has another name by now, or that may be
+    /// about to get one, unless `as_it_is`.
+    fn read_listed(&mut self, listing: &Listing, as_it_is: bool, newest: &mut Newest) -> io::Result<bool> {
+        loop {
+            let end = self.first.map(|_| self.done);
+            let file = match listing.next_after(end) {
+                None => return Ok(false),
+                Some(Next::AfterGap(_)) if !as_it_is => return Ok(true),
+                Some(Next::AfterGap(file)) => {
+                    let gap = Finding::gap(self.done, self.last_file.as_deref(), file);
+                    if !self.findings.contains(&gap) {
+                        self.findings.push(gap);
+                    }
+                    file
+                }
+                Some(Next::Follows(file)) => file,
+            };
+            if !self.read_file(file, newest)? {
+                return Ok(true);
+            }
+        }
     }
 
     /// What was started and has not ended, as far as the log is read.
@@ -133,51 +221,43 @@ impl HistoryReader {
         rows
     }
 
-    /// Whether the file that was read last is the one that is written.
+    /// Whether the file that was read last is the one that is written, and was not emptied meanwhile.
     fn is_at_end(&self) -> io::Result<bool> {
         let Some(open) = &self.open else { return Ok(false) };
         match self.path.metadata() {
-            Ok(there) => Ok((there.dev(), there.ino()) == open.device_and_inode || there.len() == 0),
-            // It was moved away, and the next one is not there yet.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Ok(there) => Ok(identity(&there) == open.device_and_inode && there.len() >= open.bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// The files with records that have not been read.
-    fn files_to_read(&self) -> io::Result<Vec<LogFile>> {
-        let mut files = log_files(&self.path)?;
-        let unread = |next: &LogFile| next.first > self.done.saturating_add(1);
-        let last = files.len().saturating_sub(1);
-        let first = files.iter().skip(1).position(unread).unwrap_or(last);
-        let files = files.split_off(first);
-        let is_read = matches!(files.as_slice(), [only] if self.closed == Some(only.first));
-        Ok(if is_read { Vec::new() } else { files })
-    }
-
     /// Reads a file, if it is still the one that was found under this name.
     fn read_file(&mut self, file: &LogFile, newest: &mut Newest) -> io::Result<bool> {
-        if self.done > 0 && file.first > self.done.saturating_add(1) && self.missed < ATTEMPTS {
-            self.missed = self.missed.saturating_add(1);
-            return Ok(false);
-        }
-        self.missed = 0;
         let opened = file.path.metadata().and_then(|metadata| Ok((metadata, open_lines(&file.path)?)));
-        let (metadata, mut lines) = match opened {
+        let (metadata, lines) = match opened {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            opened => opened?,
+            opened => opened.map_err(|error| naming(&file.path, &error))?,
         };
-        let mut rest = Vec::new();
-        lines.read_on(&mut rest)?;
-        if Head::read(&rest).is_none_or(|head| head.sequence != file.first) {
+        let mut open = Open { lines, device_and_inode: identity(&metadata), bytes: 0, rest: Vec::new() };
+        match open.read_on() {
+            Err(error) if is_damage(&error) => return Ok(false),
+            read => read.map_err(|error| naming(&file.path, &error))?,
+        }
+        if Head::read(&open.rest).is_none_or(|head| head.sequence != file.first) {
             return Ok(false);
         }
-        let device_and_inode = (metadata.dev(), metadata.ino());
-        self.open = Some(Open { lines, device_and_inode, rest });
-        self.closed = None;
+        if let Some(left) = &self.open
+            && !left.rest.is_empty()
+            && let Some(path) = &self.last_file
+        {
+            self.findings.push(Finding::cut_off(path, self.done));
+        }
+        self.first = self.first.or(Some(file.first));
+        self.open = Some(open);
+        self.last_file = Some(file.path.clone());
         self.read_open(newest)?;
-        if is_compressed(&file.path) {
-            (self.open, self.closed) = (None, Some(file.first));
+        if file.is_compressed {
+            self.open = None;
         }
         Ok(true)
     }
@@ -185,8 +265,16 @@ impl HistoryReader {
     fn read_open(&mut self, newest: &mut Newest) -> io::Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
         loop {
-            if open.rest.last() != Some(&b'\n') {
-                open.lines.read_on(&mut open.rest)?;
+            if open.rest.last() != Some(&b'\n')
+                && let Err(error) = open.read_on()
+            {
+                let path = self.last_file.clone().unwrap_or_default();
+                if !is_damage(&error) {
+                    return Err(naming(&path, &error));
+                }
+                self.findings.push(Finding::Damaged { path, last: self.done, reason: error.to_string() });
+                self.open = None;
+                return Ok(());
             }
             let Some(line) = open.rest.strip_suffix(b"\n") else { return Ok(()) };
             match Head::read(line) {
@@ -201,6 +289,16 @@ impl HistoryReader {
             }
             open.rest.clear();
         }
+    }
+}
+
+impl Open {
+    /// Reads what the line lacks.
+    fn read_on(&mut self) -> io::Result<()> {
+        let before = self.rest.len();
+        self.lines.read_on(&mut self.rest)?;
+        self.bytes = self.bytes.saturating_add(self.rest.len().saturating_sub(before) as u64);
+        Ok(())
     }
 }
 

@@ -7,7 +7,8 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::archive::{LogFile, log_files, open_lines};
+use super::archive::{LogFile, is_damage, log_files, naming, open_lines};
+use super::complain;
 use crate::limits::ID_MEMORY;
 
 /// The event after which a file of the log needs none of those before it.
@@ -37,16 +38,12 @@ pub(crate) fn job_records(path: &Path, stored_through: u64, mut take: impl FnMut
         }
     }
     for file in files.iter().skip(from) {
-        let mut lines = open_lines(&file.path)?;
-        let mut line = Vec::new();
-        loop {
-            lines.read(&mut line)?;
-            match line.strip_suffix(b"\n") {
-                Some(whole) if is_about_a_job(whole) => take(whole),
-                Some(_) => {}
-                None => break,
+        each_line(file, |line| {
+            if is_about_a_job(line) {
+                take(line);
             }
-        }
+            true
+        })?;
     }
     Ok(())
 }
@@ -63,19 +60,42 @@ impl Beginning {
         struct Record<'r> {
             time: &'r str,
         }
-        let mut lines = open_lines(&file.path)?;
-        let mut line = Vec::new();
-        let mut time = None;
-        loop {
-            lines.read(&mut line)?;
-            let record = || serde_json::from_slice::<Record<'_>>(&line).ok()?.time.parse().ok();
-            time = time.or_else(record);
-            let says_what_was_known = match event(&line) {
-                Some(event) if event == JOBS_KNOWN.as_bytes() => true,
-                Some(b"log_continued" | b"server_started" | b"job_known" | b"ended" | b"sealed") => continue,
+        let mut beginning = Self { time: None, says_what_was_known: false };
+        each_line(file, |line| {
+            let time = || serde_json::from_slice::<Record<'_>>(line).ok()?.time.parse().ok();
+            beginning.time = beginning.time.or_else(time);
+            match event(line) {
+                Some(event) if event == JOBS_KNOWN.as_bytes() => {
+                    beginning.says_what_was_known = true;
+                    false
+                }
+                Some(b"log_continued" | b"server_started" | b"job_known" | b"ended" | b"sealed") => true,
                 _ => false,
-            };
-            return Ok(Self { time, says_what_was_known });
+            }
+        })?;
+        Ok(beginning)
+    }
+}
+
+/// Hands over the whole lines of a file, without their newlines, until no more are wanted. A file that is damaged ends
+/// there: the server that starts says so, and serves.
+fn each_line(file: &LogFile, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+    let failed = |error| naming(&file.path, &error);
+    let (mut lines, mut line) = (open_lines(&file.path).map_err(failed)?, Vec::new());
+    loop {
+        match lines.read(&mut line) {
+            Err(error) if is_damage(&error) => {
+                complain(&format!(
+                    "{} is damaged ({error}): what it says of jobs is not known",
+                    file.path.display()
+                ));
+                return Ok(());
+            }
+            read => read.map_err(failed)?,
+        }
+        match line.strip_suffix(b"\n") {
+            Some(whole) if take(whole) => {}
+            _ => return Ok(()),
         }
     }
 }

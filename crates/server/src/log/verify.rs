@@ -5,13 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
-
-use super::archive::{ATTEMPTS, LogFile, log_files, open_lines};
-use super::line::push_hex;
+use super::archive::{ATTEMPTS, Care, Lines, LogFile, Next, Nothing, is_damage, list, open_lines, resolved};
+use super::findings::Finding;
+use super::link::{End, Link, hash, hex};
 use super::seal::{KeyName, Keys, Seal, SealingState, VerificationKey};
-use crate::limits::MAX_EPOCHS;
+use crate::limits::{MAX_EPOCHS, MAX_LISTINGS};
 
 /// What a log is held against.
 #[derive(Debug, Default)]
@@ -58,16 +56,22 @@ pub struct SealedUpTo {
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The system refuses.
-    #[error("{path}: {source}")]
+    #[error("cannot read {path}")]
     Io {
         /// The file or the directory.
         path: String,
         /// The system's reason.
         source: io::Error,
     },
+    /// There is no file.
+    #[error("there is no log {0}, and no rotated file of it")]
+    Missing(String),
     /// There is no record.
     #[error("{0} has no record")]
     Empty(String),
+    /// There is something else.
+    #[error("{0} is not a log of bidden")]
+    NoLog(String),
     /// The chain is broken.
     #[error("{path}:{line}: {what}")]
     Broken {
@@ -77,6 +81,16 @@ pub enum VerifyError {
         line: u64,
         /// What is wrong there.
         what: String,
+        /// What was found before.
+        before: Vec<Finding>,
+    },
+    /// What is there is unbroken, and it is not all.
+    #[error("{}", findings.first().map(ToString::to_string).unwrap_or_default())]
+    Incomplete {
+        /// What is wrong, one thing at least.
+        findings: Vec<Finding>,
+        /// What is there, without the records that are missing.
+        verified: Box<Verified>,
     },
     /// The chain holds, and seals are missing.
     #[error("{path}: {what}")]
@@ -88,142 +102,219 @@ pub enum VerifyError {
     },
 }
 
-/// How long a line may take to be written.
+/// How long a line may take to be written, or a file to get its next name.
 const MOMENT: Duration = Duration::from_millis(10);
-
-#[derive(Deserialize)]
-struct Link<'l> {
-    seq: u64,
-    prev: &'l str,
-    #[serde(default)]
-    event: &'l str,
-}
 
 /// Checks the chain of the log at `path` and of the files that it was rotated into, and its seals. The log may be written,
 /// rotated and compressed meanwhile.
 ///
 /// # Errors
-/// It is broken, empty or cannot be read.
+/// It is broken, incomplete, empty or cannot be read.
 pub fn verify(path: &Path, evidence: &Evidence) -> Result<Verified, VerifyError> {
-    let mut chain = Chain { verified: None, seals: Seals::held_against(evidence) };
-    let mut attempts = 0;
-    loop {
-        let files =
-            log_files(path).map_err(|source| VerifyError::Io { path: path.display().to_string(), source })?;
-        let mut moved = false;
-        for file in chain.unread(&files) {
-            moved = !chain.read(file, attempts >= ATTEMPTS)?;
-            if moved {
-                attempts = attempts.saturating_add(1);
-                break;
-            }
-            attempts = 0;
+    match verify_with(Care::Quick, path, evidence) {
+        // Perhaps a copy or a file of another log was taken for one of this log.
+        Err(VerifyError::Broken { .. } | VerifyError::Incomplete { .. } | VerifyError::Unsealed { .. }) => {
+            verify_with(Care::Thorough, path, evidence)
         }
-        if !moved {
-            break;
+        verified => verified,
+    }
+}
+
+fn verify_with(care: Care, path: &Path, evidence: &Evidence) -> Result<Verified, VerifyError> {
+    let look = || match list(path, care) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(VerifyError::Missing(shown(path))),
+        listing => listing.map_err(failed(path)),
+    };
+    let mut chain = Chain::held_against(evidence);
+    let mut listing = look()?;
+    let (mut attempts, mut listings) = (0, 0);
+    while let Some(next) = listing.next_after(chain.end.as_ref().map(|end| end.sequence)) {
+        let is_last_attempt = attempts >= ATTEMPTS || listings >= MAX_LISTINGS;
+        let is_read = match next {
+            Next::AfterGap(_) if !is_last_attempt => false,
+            Next::AfterGap(file) => {
+                chain.skip_to(file);
+                chain.read(file, is_last_attempt)?
+            }
+            Next::Follows(file) => chain.read(file, is_last_attempt)?,
+        };
+        if is_read {
+            attempts = 0;
+        } else {
+            // It is about to get another name, or has one by now. Every attempt is counted, so that this ends.
+            attempts = attempts.saturating_add(1);
+            listings = listings.saturating_add(1);
+            std::thread::sleep(MOMENT);
+            listing = look()?;
         }
     }
-    let Chain { verified, seals } = chain;
-    let verified = verified.ok_or_else(|| VerifyError::Empty(path.display().to_string()))?;
-    let sealed =
-        seals.end().map_err(|what| VerifyError::Unsealed { path: path.display().to_string(), what })?;
-    Ok(Verified { sealed, ..verified })
+    let Chain { first, end, files, seals, mut findings, .. } = chain;
+    let Some(End { sequence: last, hash }) = end else {
+        return Err(match listing.nothing(path) {
+            Ok(Nothing::NoRecord) => VerifyError::Empty(shown(path)),
+            Ok(Nothing::NoLog) => VerifyError::NoLog(shown(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => VerifyError::Missing(shown(path)),
+            Err(source) => VerifyError::Io { path: shown(path), source },
+        });
+    };
+    listing.explain(&resolved(path), first, &mut findings);
+    let verified = Verified { first, last, files, hash: hex(&hash), sealed: None };
+    match seals.end() {
+        Ok(sealed) if findings.is_empty() => Ok(Verified { sealed, ..verified }),
+        Ok(sealed) => {
+            Err(VerifyError::Incomplete { findings, verified: Box::new(Verified { sealed, ..verified }) })
+        }
+        Err(what) if findings.is_empty() => Err(VerifyError::Unsealed { path: shown(path), what }),
+        Err(what) => {
+            findings.push(Finding::OutOfPlace {
+                path: path.to_owned(),
+                what: format!("is not sealed as it should be: {what}"),
+            });
+            Err(VerifyError::Incomplete { findings, verified: Box::new(verified) })
+        }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> VerifyError + use<> {
-    let path = path.display().to_string();
+    let path = shown(path);
     move |source| VerifyError::Io { path, source }
 }
 
 /// The chain as far as it has been read.
 struct Chain<'e> {
-    verified: Option<Verified>,
+    first: u64,
+    end: Option<End>,
+    files: usize,
+    /// The file that was read last.
+    last_file: Option<PathBuf>,
+    /// Records are missing before the next one, which names a line that nobody has.
+    is_after_gap: bool,
     seals: Seals<'e>,
+    findings: Vec<Finding>,
 }
 
-impl Chain<'_> {
-    /// The files with records that have not been read.
-    fn unread<'f>(&self, files: &'f [LogFile]) -> &'f [LogFile] {
-        let Some(verified) = &self.verified else { return files };
-        let is_read = |index: usize| match files.get(index.saturating_add(1)) {
-            Some(next) => next.first <= verified.last.saturating_add(1),
-            None => files.get(index).is_none_or(|last| last.first <= verified.last),
-        };
-        let read = (0..files.len()).take_while(|index| is_read(*index)).count();
-        files.get(read..).unwrap_or_default()
+impl<'e> Chain<'e> {
+    fn held_against(evidence: &'e Evidence) -> Self {
+        Self {
+            first: 0,
+            end: None,
+            files: 0,
+            last_file: None,
+            is_after_gap: false,
+            seals: Seals::held_against(evidence),
+            findings: vec![],
+        }
+    }
+
+    fn expected(&self, file: &LogFile) -> u64 {
+        self.end.as_ref().map_or(file.first, |end| end.sequence.saturating_add(1))
+    }
+
+    /// Goes on at a file that does not follow.
+    fn skip_to(&mut self, file: &LogFile) {
+        let Some(end) = &mut self.end else { return };
+        self.findings.push(Finding::gap(end.sequence, self.last_file.as_deref(), file));
+        end.sequence = file.first.saturating_sub(1);
+        self.is_after_gap = true;
+        self.seals.is_after_gap = true;
     }
 
     /// Reads a file, if it goes on where the chain has been read to and still has the name that it was found under, or if
     /// it is what there is.
     fn read(&mut self, file: &LogFile, as_it_is: bool) -> Result<bool, VerifyError> {
-        let expected = self.verified.as_ref().map_or(file.first, |verified| verified.last.saturating_add(1));
+        let expected = self.expected(file);
         let mut lines = match open_lines(&file.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !as_it_is => return Ok(false),
             lines => lines.map_err(failed(&file.path))?,
         };
         let mut text = Vec::new();
         for number in 1.. {
-            lines.read(&mut text).map_err(failed(&file.path))?;
-            if text.is_empty() {
+            let damage = match lines.read(&mut text).and_then(|()| wait_for_its_end(&mut lines, &mut text)) {
+                Ok(()) if text.is_empty() => break,
+                Ok(()) => None,
+                Err(error) if is_damage(&error) => Some(error.to_string()),
+                Err(error) => return Err(failed(&file.path)(error)),
+            };
+            let last = self.end.as_ref().map_or(0, |end| end.sequence);
+            if let Some(reason) = damage {
+                self.findings.push(Finding::Damaged { path: file.path.clone(), last, reason });
                 break;
             }
-            for _ in 1..ATTEMPTS {
-                if text.ends_with(b"\n") {
-                    break;
-                }
-                // It may just be written.
-                std::thread::sleep(MOMENT);
-                lines.read_on(&mut text).map_err(failed(&file.path))?;
-            }
-            let broken = |what: String| VerifyError::Broken { path: file.path.clone(), line: number, what };
             let Some(line) = text.strip_suffix(b"\n") else {
-                return Err(broken(
-                    "the last line is cut off; the next start of the server removes it".to_owned(),
-                ));
+                if file.is_written {
+                    let what = "the last line is cut off; the next start of the server removes it";
+                    return Err(self.broken(file, number, what.to_owned()));
+                }
+                self.findings.push(Finding::cut_off(&file.path, last));
+                break;
             };
             if number == 1 && !as_it_is {
-                let first = serde_json::from_slice(line).ok().map(|record: Link<'_>| record.seq);
+                let first = Link::read(line).map(|link| link.sequence);
                 if [Some(file.first), Some(expected)] != [first, first] {
                     return Ok(false);
                 }
             }
-            self.take(line).map_err(broken)?;
+            self.take(line).map_err(|what| self.broken(file, number, what))?;
         }
-        if let Some(verified) = &mut self.verified {
-            verified.files = verified.files.saturating_add(1);
-        }
+        self.files = self.files.saturating_add(1);
+        self.last_file = Some(file.path.clone());
         Ok(true)
     }
 
+    fn broken(&self, file: &LogFile, line: u64, what: String) -> VerifyError {
+        VerifyError::Broken { path: file.path.clone(), line, what, before: self.findings.clone() }
+    }
+
     fn take(&mut self, line: &[u8]) -> Result<(), String> {
-        let record: Link<'_> =
-            serde_json::from_slice(line).map_err(|error| format!("this is no record: {error}"))?;
-        match &mut self.verified {
+        let Some(record) = Link::read(line) else {
+            return Err("this is no record as bidden writes it".to_owned());
+        };
+        match &self.end {
             None => {
-                if record.seq == 1 && record.prev.bytes().any(|byte| byte != b'0') {
+                if record.sequence == 1 && record.previous.bytes().any(|byte| byte != b'0') {
                     return Err("the first record names one before it".to_owned());
                 }
-                let (first, last, hash) = (record.seq, record.seq, hash(line));
-                self.verified = Some(Verified { first, last, files: 0, hash, sealed: None });
-                self.seals.first_record = record.seq;
+                self.first = record.sequence;
+                self.seals.first_record = record.sequence;
             }
             Some(before) => {
-                let expected = before.last.saturating_add(1);
-                if record.seq != expected {
-                    return Err(format!("record {} stands where {expected} is expected", record.seq));
+                let expected = before.sequence.saturating_add(1);
+                if record.sequence != expected {
+                    return Err(format!("record {} stands where {expected} is expected", record.sequence));
                 }
-                if record.prev != before.hash {
-                    return Err(format!("record {} was not written after the line before it", record.seq));
+                if !self.is_after_gap && !before.precedes(record.sequence, record.previous) {
+                    return Err(format!(
+                        "record {} was not written after the line before it",
+                        record.sequence
+                    ));
                 }
-                before.last = record.seq;
-                before.hash = hash(line);
             }
         }
-        if record.event == "sealed" {
-            self.seals.check(record.seq, line)?;
+        self.is_after_gap = false;
+        self.end = Some(End { sequence: record.sequence, hash: hash(line) });
+        match record.event {
+            "sealed" => self.seals.check(record.sequence, line)?,
+            "log_continued" => self.findings.iter_mut().for_each(|finding| finding.explain(line)),
+            _ => {}
         }
         Ok(())
     }
+}
+
+/// The end of a line may just be written.
+fn wait_for_its_end(lines: &mut Lines, line: &mut Vec<u8>) -> io::Result<()> {
+    for _ in 1..ATTEMPTS {
+        if line.is_empty() || line.ends_with(b"\n") {
+            break;
+        }
+        std::thread::sleep(MOMENT);
+        lines.read_on(line)?;
+    }
+    Ok(())
 }
 
 /// The seals of a log while it is read.
@@ -233,11 +324,13 @@ struct Seals<'e> {
     /// Those of the state that the last seal comes from.
     keys: Option<Keys>,
     last: Option<SealedUpTo>,
+    /// Seals may be missing with other records.
+    is_after_gap: bool,
 }
 
 impl<'e> Seals<'e> {
     fn held_against(evidence: &'e Evidence) -> Self {
-        Self { evidence, first_record: 0, keys: None, last: None }
+        Self { evidence, first_record: 0, keys: None, last: None, is_after_gap: false }
     }
 
     fn check(&mut self, record: u64, line: &[u8]) -> Result<(), String> {
@@ -249,7 +342,8 @@ impl<'e> Seals<'e> {
             None if self.last.is_none() && self.first_record > 1 => seal.epoch,
             None => 0,
         };
-        if seal.epoch != expected {
+        let may_be_later = std::mem::take(&mut self.is_after_gap);
+        if seal.epoch < expected || seal.epoch > expected && !may_be_later {
             return Err(format!("seal {} stands where seal {expected} is expected", seal.epoch));
         }
         if !self.evidence.keys.is_empty() {
@@ -320,10 +414,4 @@ impl<'e> Seals<'e> {
         }
         Ok(self.last.map(|last| SealedUpTo { complete: true, ..last }))
     }
-}
-
-fn hash(line: &[u8]) -> String {
-    let mut hex = Vec::new();
-    push_hex(&mut hex, &Sha256::digest(line));
-    String::from_utf8_lossy(&hex).into_owned()
 }

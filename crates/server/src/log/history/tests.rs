@@ -50,7 +50,7 @@ impl Book {
     }
 
     fn rotate(&self, compress: bool) {
-        let name = format!("server.log.{}", self.records);
+        let name = format!("server.log.{:012}", self.records);
         std::fs::rename(self.path(), self.directory.path().join(name)).expect("moved");
         if compress {
             tidy(&self.path(), UNBOUNDED, u64::MAX);

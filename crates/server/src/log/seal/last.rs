@@ -9,7 +9,7 @@ use memchr::memmem;
 use serde::Deserialize;
 
 use crate::limits::MAX_LOG_LINE_BYTES;
-use crate::log::archive::{is_compressed, log_files, open_lines};
+use crate::log::archive::{is_damage, log_files, naming, open_lines, open_regular};
 
 /// Stands in every seal, and seldom in another record.
 const MARK: &[u8] = b"\",\"event\":\"sealed\",";
@@ -29,11 +29,12 @@ pub(in crate::log) struct LastSeal {
 /// A file cannot be read.
 pub(in crate::log) fn last_seal(path: &Path) -> io::Result<Option<LastSeal>> {
     for file in log_files(path)?.into_iter().rev() {
-        let found = if is_compressed(&file.path) {
-            last_of_compressed(&file.path)?
+        let found = if file.is_compressed {
+            last_of_compressed(&file.path)
         } else {
-            last_from_end(&File::open(&file.path)?)?
+            open_regular(&file.path).and_then(|file| last_from_end(&file))
         };
+        let found = found.map_err(|error| naming(&file.path, &error))?;
         if let Some((line, sequence)) = found {
             return Ok(Some(LastSeal { line, sequence, file: file.path }));
         }
@@ -45,7 +46,11 @@ fn last_of_compressed(path: &Path) -> io::Result<Option<(Vec<u8>, u64)>> {
     let (mut lines, mut line, mut last) = (open_lines(path)?, Vec::new(), None);
     let mark = memmem::Finder::new(MARK);
     loop {
-        lines.read(&mut line)?;
+        match lines.read(&mut line) {
+            // What follows nobody can read.
+            Err(error) if is_damage(&error) => return Ok(last),
+            read => read?,
+        }
         match line.strip_suffix(b"\n") {
             Some(whole) if mark.find(whole).is_some() => last = sequence(whole).or(last),
             Some(_) => {}

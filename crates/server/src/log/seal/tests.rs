@@ -215,7 +215,9 @@ async fn a_seal_is_right_only_under_its_key_and_as_the_server_spells_it() {
     };
     assert!(error(vec![other.key.clone()], &text).contains("which is none of those given"));
     let spaced = text.replacen("\"event\":\"sealed\"", "\"event\": \"sealed\"", 1);
-    assert!(error(vec![sealed.key.clone()], &spaced).contains("is no seal of the server's"));
+    assert!(error(vec![sealed.key.clone()], &spaced).contains("this is no record"));
+    let unnamed = text.replacen("\"sealing_key\":", "\"sealing_keys\":", 1);
+    assert!(error(vec![sealed.key.clone()], &unnamed).contains("is no seal of bidden's"));
     let first = text.split_inclusive('\n').next().expect("a line");
     assert!(error(vec![sealed.key.clone()], first).contains("the log has no seal"));
     // Without the key the numbers of the seals must still be right.
