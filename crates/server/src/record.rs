@@ -15,8 +15,9 @@ use crate::jobs::{Ended, Job, State};
 use crate::limits::MAX_LOGGED_OUTPUT_BYTES;
 use crate::log::{Committed, Line, Log, Unwritable};
 use crate::outcome::Outcome;
+use crate::pace::Told;
 use crate::refusal::Refusal;
-use crate::replies::Replies;
+use crate::service::Service;
 
 /// A reply whose record is in the log.
 pub(crate) struct Recorded {
@@ -51,12 +52,8 @@ impl Recorded {
 }
 
 /// Writes what became of a request, whatever that was. The output of a job stands in the record of its end alone.
-pub(crate) fn record(
-    log: &Log,
-    replies: &Replies,
-    entry: Entry,
-    result: Result<Outcome, Refusal>,
-) -> Recorded {
+pub(crate) fn record(service: &Service, entry: Entry, result: Result<Outcome, Refusal>) -> Recorded {
+    let Service { log, replies, refusals, .. } = service;
     let mut column = None;
     let mut was_told = false;
     let mut reply_needs_record = true;
@@ -93,8 +90,14 @@ pub(crate) fn record(
     };
     replies.count(&reply.verdict);
     let encoded = reply.encode();
+    let told = if entry.admitted {
+        Told::Record { unrecorded: 0 }
+    } else {
+        refusals.note(entry.user.as_ref().map(|user| user.name.as_str()), entry.frame.arrived)
+    };
     // While the log cannot be written its memory must not grow with every request that is turned away.
-    if !log.is_broken() || entry.job.is_some() {
+    let has_room = !log.is_broken() || entry.job.is_some();
+    if let (Told::Record { unrecorded }, true) = (told, has_room) {
         log.append(|line| {
             line.text("event", "answered");
             entry.write(line);
@@ -113,6 +116,9 @@ pub(crate) fn record(
             }
             if let Some(reason) = &reason {
                 line.text("reason", reason);
+            }
+            if unrecorded > 0 {
+                line.number("unrecorded", unrecorded);
             }
         });
     }
@@ -141,6 +147,19 @@ fn sent(ended: &Ended, streamed: Option<Streamed>) -> Verdict<'_> {
                 sent.stdout.saturating_add(sent.stderr) < all
             }),
         }),
+    }
+}
+
+/// Writes how many refusals had no record, where no other of their users has told it.
+pub(crate) fn record_unrecorded(service: &Service) {
+    for (user, count) in service.refusals.take_unrecorded() {
+        service.log.append(|line| {
+            line.text("event", "refused");
+            if !user.is_empty() {
+                line.text("user", &user);
+            }
+            line.number("unrecorded", count);
+        });
     }
 }
 
