@@ -16,9 +16,8 @@ const PING_GROUPS: &str = "/proc/sys/net/ipv4/ping_group_range";
 
 /// Call this before this process has a second thread.
 pub(crate) fn doctor(arguments: &Doctor) -> anyhow::Result<Exit> {
-    // Before the examination, which may take this process into a user namespace.
+    let machine = jail::examine().context("cannot examine this machine")?;
     let ping = Ping::find();
-    let machine = jail::examine();
     let text = if arguments.json { as_json(machine, ping) } else { as_text(machine, ping) };
     pass_on(&mut io::stdout(), text.as_bytes()).context("cannot print")?;
     let missing = machine.missing().any(Feature::is_required);
