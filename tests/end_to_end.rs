@@ -32,3 +32,4 @@ mod protocol;
 mod run;
 mod sealing;
 mod secrets;
+mod users;

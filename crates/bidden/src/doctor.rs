@@ -96,6 +96,7 @@ fn as_text(machine: Machine, ping: Ping) -> String {
         machine.landlock_abi,
         ping.words()
     );
+    let _ = writeln!(text, "user: {}; owners: {}", rustix::process::geteuid().as_raw(), owners());
     let _ = writeln!(
         text,
         "{}",
@@ -106,6 +107,17 @@ fn as_text(machine: Machine, ping: Ping) -> String {
         }
     );
     text
+}
+
+/// Whose files a server that is started here can judge.
+fn owners() -> String {
+    match owner::unmapped() {
+        None => "all are known; programs must belong to root or to this user".to_owned(),
+        Some(overflow) => format!(
+            "some are unknown: this user namespace does not map every user, so programs that seem to belong to user \
+             {overflow} are refused"
+        ),
+    }
 }
 
 fn as_json(machine: Machine, ping: Ping) -> String {
@@ -129,6 +141,8 @@ fn as_json(machine: Machine, ping: Ping) -> String {
         "privilege": privilege,
         "landlock_version": machine.landlock_abi,
         "ping": ping.as_str(),
+        "user": rustix::process::geteuid().as_raw(),
+        "owners": if owner::unmapped().is_none() { "all" } else { "some" },
         "complete": !machine.missing().any(Feature::is_required),
     });
     format!("{report}\n")

@@ -249,6 +249,43 @@ mod tests {
         assert!(Program::open(&path).expect_err("refused").contains("is not executable"));
     }
 
+    /// A script is what its interpreter makes of it.
+    #[test]
+    fn an_interpreter_is_held_to_the_same_as_a_program() {
+        let (_directory, script) = program("#!/bin/sh\n");
+        let (_other, interpreter) = program("");
+        write(&script, format!("#!{}\n", interpreter.display())).expect("written");
+        assert!(Program::open(&script).is_ok());
+        set_permissions(&interpreter, Permissions::from_mode(0o757)).expect("permitted");
+        assert!(Program::open(&script).expect_err("refused").contains("written by others"));
+        set_permissions(&interpreter, Permissions::from_mode(0o755)).expect("permitted");
+        if std::os::unix::fs::chown(&interpreter, Some(4243), None).is_err() {
+            eprintln!(
+                "SKIPPED: an_interpreter_is_held_to_the_same_as_a_program: no file can be given away here"
+            );
+            return;
+        }
+        assert!(Program::open(&script).expect_err("refused").contains("belongs to user 4243"));
+        std::os::unix::fs::chown(&interpreter, Some(rustix::process::geteuid().as_raw()), None)
+            .expect("back");
+        assert!(Program::open(&script).is_ok());
+    }
+
+    /// In a sticky directory everyone may make files, but only its owner can exchange those of others.
+    #[test]
+    fn a_sticky_directory_belongs_to_root_or_to_this_user() {
+        let (directory, path) = program("");
+        set_permissions(directory.path(), Permissions::from_mode(0o1777)).expect("permitted");
+        assert!(Program::open(&path).is_ok());
+        if std::os::unix::fs::chown(directory.path(), Some(4243), None).is_err() {
+            eprintln!(
+                "SKIPPED: a_sticky_directory_belongs_to_root_or_to_this_user: no file can be given away here"
+            );
+            return;
+        }
+        assert!(Program::open(&path).expect_err("refused").contains("belongs to user 4243"));
+    }
+
     #[test]
     fn what_changed_after_it_was_opened_is_refused() {
         let change: [fn(&Path); 4] = [
