@@ -33,7 +33,7 @@ impl Clock {
 
     #[cfg(test)]
     pub(crate) fn set_ahead(&mut self, by: Duration) {
-        self.ahead += by;
+        self.ahead = self.ahead.saturating_add(by);
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
 
     /// Requests that are sent at the start of the machine, soon after, and long after.
     fn starts() -> [Duration; 4] {
-        [Duration::ZERO, SECOND, RESEND_WITHIN, 1000 * HOUR]
+        [Duration::ZERO, SECOND, RESEND_WITHIN, Duration::from_hours(1000)]
     }
 
     #[test]
