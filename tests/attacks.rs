@@ -272,7 +272,15 @@ fn the_kernel_s_rare_calls_are_refused() {
         "sethostname",
     ];
     for call in calls {
-        let reply = attack(Workshop::open(), "call_kernel", &[call], "");
+        let workshop = Workshop::open();
+        let outside = bare(&workshop.attack("call_kernel"), &[call]);
+        if !outside.status.success() && !rustix::process::geteuid().is_root() {
+            eprintln!(
+                "SKIPPED: the_kernel_s_rare_calls_are_refused: {call}: this user may not do it outside either"
+            );
+            continue;
+        }
+        let reply = attack(workshop, "call_kernel", &[call], "");
         assert_eq!(told(&reply), format!("{call}: Operation not permitted\n"));
     }
 }

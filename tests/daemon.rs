@@ -82,7 +82,8 @@ impl Daemon {
         Self::spawn(Command::new(BIDDEN), directory, arguments)
     }
 
-    fn spawn(mut command: Command, directory: TempDir, arguments: &[&str]) -> Self {
+    /// Serves by this command, which ends with the program.
+    pub(crate) fn spawn(mut command: Command, directory: TempDir, arguments: &[&str]) -> Self {
         let mut child = command
             .args(["serve", "--log"])
             .arg(directory.path().join("server.log"))

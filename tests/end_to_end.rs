@@ -37,3 +37,4 @@ mod run;
 mod sealing;
 mod secrets;
 mod shares;
+mod users;

@@ -39,6 +39,7 @@ const PROCESSES_OF_A_USER: u64 = 4096;
 pub(crate) struct Book {
     pub(crate) machine: Machine,
     pub(crate) system: SystemFiles,
+    /// Made by the launcher: it belongs to the launcher's user namespace.
     pub(crate) empty_network: Option<File>,
     pub(crate) null: File,
     pub(crate) entries: BTreeMap<String, Entry>,
@@ -88,11 +89,7 @@ impl Checked {
 }
 
 impl Book {
-    pub(crate) fn new(
-        rules: Vec<Rule>,
-        machine: Machine,
-        empty_network: Option<&File>,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn new(rules: Vec<Rule>, machine: Machine) -> std::io::Result<Self> {
         let mut filters = BTreeMap::new();
         let mut entries = BTreeMap::new();
         for rule in rules {
@@ -106,7 +103,7 @@ impl Book {
         Ok(Self {
             machine,
             system: SystemFiles::open(),
-            empty_network: empty_network.map(File::try_clone).transpose()?,
+            empty_network: None,
             null: File::options().read(true).write(true).open("/dev/null")?,
             entries,
             kept,

@@ -35,12 +35,17 @@ impl Becoming {
         let groups = match (&confinement.user, privilege) {
             (Some(identity), _) => Some(identity.groups.iter().copied().map(Gid::from_raw).collect()),
             // The groups of whoever started the server are not the command's.
-            (None, Privilege::Administrator) => Some(vec![]),
-            // Groups cannot be changed without that privilege.
-            (None, Privilege::UserNamespace | Privilege::None) => None,
+            (None, Privilege::Administrator) if may_set_groups() => Some(vec![]),
+            (None, _) => None,
         };
         // What the launcher itself lacks it cannot leave to anyone; the command will say what it misses.
-        let own = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
+        let own = match privilege {
+            // Entering it gives all of them, over what belongs to it.
+            Privilege::UserNamespace => CapabilitySet::all(),
+            Privilege::Administrator | Privilege::None => {
+                capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted)
+            }
+        };
         Self { user, groups, kept: kept.collect::<CapabilitySet>() & own }
     }
 
@@ -78,6 +83,11 @@ impl Becoming {
         }
         if capabilities(None)? == sets { Ok(()) } else { Err(Errno::PERM) }
     }
+}
+
+/// Whether the user namespace of this process lets groups be set, for those with the right to (`user_namespaces(7)`).
+fn may_set_groups() -> bool {
+    std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|word| word.trim() == "allow")
 }
 
 /// The capabilities that a rule may leave to its command.
