@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
-use client::{Action, Verdict};
+use client::{Action, Verdict, printed};
 use server::{HistoryFilter, HistoryReader, HistoryRow, RowState, history as read_history};
 use tokio::signal::unix::{SignalKind, signal};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -57,7 +57,9 @@ pub(crate) async fn history(arguments: History) -> anyhow::Result<Exit> {
         tokio::select! {
             _ = interrupt.recv() => break,
             () = tokio::time::sleep(FOLLOW_INTERVAL) => {
-                printer.print(&reader.read(usize::MAX).with_context(unreadable)?.rows)?;
+                let found = reader.read(usize::MAX).with_context(unreadable)?;
+                printer.print(&found.rows)?;
+                warn(&found);
             }
         }
     }
@@ -69,6 +71,8 @@ pub(crate) async fn history(arguments: History) -> anyhow::Result<Exit> {
 struct Told {
     rows: Vec<HistoryRow>,
     earlier: u64,
+    #[serde(default)]
+    unreadable: u64,
 }
 
 /// The same from the log of a server, as far as it shows it.
@@ -95,6 +99,9 @@ async fn of_server(to: &str, arguments: &History) -> anyhow::Result<Exit> {
                     "bidden: {} earlier rows are not shown; --since and the others choose",
                     told.earlier
                 ));
+            }
+            if told.unreadable > 0 {
+                complain(&format!("{} lines of the server's log are no records", told.unreadable));
             }
             Ok(Exit::Success)
         }
@@ -249,7 +256,7 @@ fn result(row: &HistoryRow) -> String {
         HistoryRow { signal: Some(signal), .. } => format!("signal {signal}"),
         HistoryRow { exit_code: Some(0), .. } => "ok".to_owned(),
         HistoryRow { exit_code: Some(code), .. } => format!("exit {code}"),
-        HistoryRow { result: Some(value), .. } => value.get().to_owned(),
+        HistoryRow { result: Some(value), .. } => printed(value.get()).into_owned(),
         HistoryRow { status: Some(status), .. } if status == "success" => "ok".to_owned(),
         HistoryRow { status, .. } => status.clone().unwrap_or_else(|| "?".to_owned()),
     };

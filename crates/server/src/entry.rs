@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use transport::{Frame, Sender};
+use wire::json::StrictJson;
 use wire::{Action, RequestId, decode_request};
 
 use crate::limits::MAX_LOGGED_EXCERPT_BYTES;
@@ -82,9 +83,11 @@ impl Entry {
         }
         let Some(body) = self.frame.body.as_deref() else { return };
         match &self.asked {
-            Asked::Json => line.json("request", body),
-            Asked::Concealed => line.json("request", &redacted(body, None)),
-            Asked::Redacted(shown) => line.json("request", &redacted(body, Some(shown))),
+            Asked::Json => line.json("request", &StrictJson::respelled(body)),
+            Asked::Concealed => line.json("request", &StrictJson::respelled(&redacted(body, None))),
+            Asked::Redacted(shown) => {
+                line.json("request", &StrictJson::respelled(&redacted(body, Some(shown))));
+            }
             Asked::Withheld => line.number("request_bytes", body.len() as u64),
             Asked::Bytes => {
                 let excerpt = body.get(..MAX_LOGGED_EXCERPT_BYTES).unwrap_or(body);

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use transport::Listeners;
 use wire::{Delivery, History};
@@ -110,19 +112,28 @@ async fn history(
         if !sees_all {
             // What the client was not told then it is not told now.
             found.rows.iter_mut().for_each(|row| row.reason = None);
+            found.unreadable = 0;
         }
-        Ok(Outcome::Told { json: newest(&found), type_name: "history" })
+        let json = newest(&found).map_err(|error| Refusal::internal(error.to_string()))?;
+        Ok(Outcome::Told { json, type_name: "history" })
     };
     on_worker(service, timeout, read).await
 }
 
-/// As many of the newest rows as a reply may hold, and how many there are before them.
-fn newest(found: &crate::log::History) -> String {
+/// As many of the newest rows as a reply may hold, and how many there are before them. A row stays the text that it is:
+/// a number in it may have more digits than any type here.
+fn newest(found: &crate::log::History) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Told {
+        earlier: u64,
+        #[serde(skip_serializing_if = "is_zero")]
+        unreadable: u64,
+        rows: Vec<Box<RawValue>>,
+    }
     let mut rows = Vec::new();
     let mut bytes = 0_usize;
     for row in found.rows.iter().rev() {
-        // A row is a record that was read from JSON.
-        let Ok(row) = serde_json::value::to_raw_value(row) else { continue };
+        let row = serde_json::value::to_raw_value(row)?;
         bytes = bytes.saturating_add(row.get().len());
         if bytes > HISTORY_BYTES {
             break;
@@ -131,7 +142,13 @@ fn newest(found: &crate::log::History) -> String {
     }
     let left_out = found.rows.len().saturating_sub(rows.len()) as u64;
     rows.reverse();
-    json!({ "rows": rows, "earlier": found.earlier.saturating_add(left_out) }).to_string()
+    let told = Told { earlier: found.earlier.saturating_add(left_out), unreadable: found.unreadable, rows };
+    serde_json::to_string(&told)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn status(job: &Job) -> Outcome {

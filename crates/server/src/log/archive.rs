@@ -15,6 +15,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 
 use super::MODE;
 use crate::limits::MAX_LOG_LINE_BYTES;
+use wire::json::{self, Respelled};
 
 /// How often a file is looked for that may have another name than a moment ago, before it counts as missing.
 pub(super) const ATTEMPTS: u32 = 5;
@@ -154,7 +155,7 @@ fn first_sequence(path: &Path) -> io::Result<Option<u64>> {
     let mut line = Vec::new();
     let read = open_lines(path).and_then(|mut lines| lines.read(&mut line));
     match read {
-        Ok(()) => Ok(serde_json::from_slice(&line).ok().map(|record: Record| record.seq)),
+        Ok(()) => Ok(json::read(&line, &mut Respelled::default()).ok().map(|record: Record| record.seq)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // Something else that happens to lie there, or a file that was cut off.
         Err(error)

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+use wire::json::{Respelled, read};
 
 use super::archive::{log_files, open_lines, rotated_files};
 use super::{MODE, OpenError};
@@ -86,7 +87,7 @@ fn before_an_empty_file(path: &Path) -> io::Result<(u64, [u8; 32])> {
 
 /// The number and the hash that the record after this line has.
 fn next_after(line: &[u8]) -> Option<(u64, [u8; 32])> {
-    let last: LastRecord = serde_json::from_slice(line).ok()?;
+    let last: LastRecord = read(line, &mut Respelled::default()).ok()?;
     Some((last.seq.saturating_add(1), Sha256::digest(line).into()))
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+use wire::json::{Respelled, read};
 
 use super::archive::{ATTEMPTS, LogFile, log_files, open_lines};
 use super::line::push_hex;
@@ -182,7 +183,7 @@ impl Chain<'_> {
                 ));
             };
             if number == 1 && !as_it_is {
-                let first = serde_json::from_slice(line).ok().map(|record: Link<'_>| record.seq);
+                let first = read(line, &mut Respelled::default()).ok().map(|record: Link<'_>| record.seq);
                 if [Some(file.first), Some(expected)] != [first, first] {
                     return Ok(false);
                 }
@@ -196,8 +197,9 @@ impl Chain<'_> {
     }
 
     fn take(&mut self, line: &[u8]) -> Result<(), String> {
+        let mut respelled = Respelled::default();
         let record: Link<'_> =
-            serde_json::from_slice(line).map_err(|error| format!("this is no record: {error}"))?;
+            read(line, &mut respelled).map_err(|error| format!("this is no record: {error}"))?;
         match &mut self.verified {
             None => {
                 if record.seq == 1 && record.prev.bytes().any(|byte| byte != b'0') {
