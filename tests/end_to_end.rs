@@ -29,6 +29,7 @@ mod jobs;
 mod keys;
 mod policy;
 mod protocol;
+mod records;
 mod run;
 mod sealing;
 mod secrets;
