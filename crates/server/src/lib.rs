@@ -19,12 +19,17 @@ mod execute;
 mod record;
 
 mod entry;
+#[cfg(any(test, feature = "fuzz"))]
+#[allow(clippy::expect_used, clippy::panic, reason = "to panic is how a property says that it is broken")]
+mod fuzz;
 mod jobs;
 mod log;
 mod outcome;
 mod refusal;
 mod replies;
 
+#[cfg(feature = "fuzz")]
+pub use fuzz::{check_any_log, check_every_reader};
 pub use log::{
     Evidence, History, HistoryFilter, HistoryReader, HistoryRow, KeyName, OpenError as LogError, RowState,
     SealError, SealedUpTo, Sealer, SealingState, VerificationKey, Verified, VerifyError,

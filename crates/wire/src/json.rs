@@ -132,6 +132,24 @@ fn may_need_tags(json: &[u8]) -> bool {
         })
 }
 
+/// How many brackets stand within each other at most.
+pub(crate) fn depth(json: &str) -> usize {
+    let bytes = json.as_bytes();
+    let (mut at, mut open, mut deepest) = (0_usize, 0_usize, 0);
+    while let Some(byte) = bytes.get(at) {
+        let mut length = 1;
+        match byte {
+            b'"' => length = string_length(bytes.get(at..).unwrap_or_default()),
+            b'[' | b'{' => open = open.saturating_add(1),
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = open.max(deepest);
+        at = at.saturating_add(length);
+    }
+    deepest
+}
+
 /// The bytes of a string up to behind its end, or of all that follows where it has none.
 fn string_length(text: &[u8]) -> usize {
     let mut at = 1_usize;

@@ -466,7 +466,7 @@ fn columns(json: &str) -> Result<Vec<Cow<'_, str>>, &'static str> {
 
 fn variables(json: &str) -> Result<Vec<Variable<'_>>, &'static str> {
     let variables: Variables<'_> = serde_json::from_str(json)
-        .map_err(|_| "an object of at most 1024 different names and their values")?;
+        .map_err(|_| "an object of at most 1024 different names and their values, nested at most 4 deep")?;
     Ok(variables.0)
 }
 

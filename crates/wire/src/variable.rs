@@ -7,8 +7,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::json::{is_number, python_float};
-use crate::limits::MAX_VARIABLES;
+use crate::json::{depth, is_number, python_float};
+use crate::limits::{MAX_VARIABLE_DEPTH, MAX_VARIABLES};
 use crate::text::Text;
 
 /// A named value of a computation, still in the JSON spelling of the request.
@@ -154,6 +154,9 @@ impl<'de> Deserialize<'de> for Variables<'de> {
                 while let Some((name, value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
                     if variables.len() == MAX_VARIABLES || !seen.insert(name.0.clone()) {
                         return Err(serde::de::Error::custom("too many names, or one name twice"));
+                    }
+                    if depth(value.get()) > MAX_VARIABLE_DEPTH {
+                        return Err(serde::de::Error::custom("a value is too deep"));
                     }
                     variables.push(Variable { name: name.0, json: Cow::Borrowed(value.get()) });
                 }

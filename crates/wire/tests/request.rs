@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use wire::limits::{MAX_PARAMETERS, MAX_REQUEST_BYTES, MAX_TIMEOUT, MAX_VARIABLES};
+use wire::limits::{MAX_PARAMETERS, MAX_REQUEST_BYTES, MAX_TIMEOUT, MAX_VARIABLE_DEPTH, MAX_VARIABLES};
 use wire::{
     Action, Delivery, ErrorCode, Given, History, Numbers, Request, RequestId, Target, Variable,
     decode_request,
@@ -200,6 +200,18 @@ fn refuses_lone_surrogates_and_deep_nesting() {
     refused(nested, "`command_type` must be");
     refused("[".repeat(60_000), "not a JSON object");
     refused(format!("{{\"a\":{}", "{\"a\":".repeat(12_000)), "not JSON");
+}
+
+#[test]
+fn refuses_variables_too_deep_for_other_readers_of_the_log() {
+    let deep = |depth: usize| {
+        let value = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        format!(r#"{{"command_type":"compute","expression":"1","variables":{{"x":{value},"y":"[[[[[[["}}}}"#)
+    };
+    assert!(decode_request(deep(MAX_VARIABLE_DEPTH).as_bytes()).is_ok());
+    for depth in [MAX_VARIABLE_DEPTH + 1, 200, 20_000] {
+        refused(deep(depth), &format!("nested at most {MAX_VARIABLE_DEPTH} deep"));
+    }
 }
 
 #[test]
