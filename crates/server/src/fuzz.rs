@@ -247,8 +247,8 @@ mod tests {
         fn no_file_makes_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), texts in prop::collection::vec(text(), 0..4)) {
             in_a_directory(check_any_log, &bytes);
             let head = r#"{"seq":1,"time":"2026-11-24T12:00:00.000000Z","event":"answered","user":"ann","#;
-            let lines = texts.iter().map(|text| format!("{head}{text}\n")).collect::<String>();
-            in_a_directory(check_any_log, lines.as_bytes());
+            let lines: Vec<_> = texts.iter().map(|text| format!("{head}{text}\n")).collect();
+            in_a_directory(check_any_log, lines.concat().as_bytes());
         }
     }
 }

@@ -120,6 +120,10 @@ pub(crate) fn respell(json: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Whether there can be anything to tag: quickly, because it is asked of every request and reply.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "lazy operators are branches, which keep it to a byte at a time"
+)]
 fn may_need_tags(json: &[u8]) -> bool {
     let next = json.get(1..).unwrap_or_default();
     // Without an early end the compiler looks at many bytes at once.
