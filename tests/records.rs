@@ -194,11 +194,11 @@ async fn a_request_may_hold_what_python_writes_and_what_strict_replies_hold() {
         assert!(logged.lines().last().expect("a record").contains(&strict(&request)), "{logged}");
     }
     for (variables, message) in [
-        (r#"{"fine":1,"speed":"fast"}"#, "the variable `speed` must be a number"),
-        (r#"{"fine":1,"speed":[1,null]}"#, "the variable `speed` must be a number"),
-        (r#"{"fine":NaN,"speed":{"$float":"fast"}}"#, "the variable `speed` must be a number"),
-        (r#"{"fine":1,"speed\u001b":1}"#, r"the variable `speed\\u{1b}`: Invalid variable name"),
-        (&format!(r#"{{"speed":{}}}"#, "9".repeat(4301)), "the variable `speed`: "),
+        (r#"{"fine":1,"speed":"fast"}"#, "`speed` in `variables` must be a number"),
+        (r#"{"fine":1,"speed":[1,null]}"#, "`speed` in `variables` must be a number"),
+        (r#"{"fine":NaN,"speed":{"$float":"fast"}}"#, "`speed` in `variables` must be a number"),
+        (r#"{"fine":1,"speed\u001b":1}"#, r"`speed\\u{1b}` in `variables`: Invalid variable name"),
+        (&format!(r#"{{"speed":{}}}"#, "9".repeat(4301)), "`speed` in `variables`: "),
         (r#"{"speed":-NaN}"#, "the request is not JSON"),
         (r#"{"speed":nan}"#, "the request is not JSON"),
     ] {
@@ -232,7 +232,7 @@ fn a_server_killed_behind_any_number_starts_again_and_its_log_is_whole() {
             assert_unbroken(&log);
             let daemon = Daemon::again(directory);
             assert_unbroken(&log);
-            assert_eq!(results(&log), [wanted.clone()]);
+            assert_eq!(results(&log), std::slice::from_ref(&wanted));
             assert_eq!(rows(&daemon), [vec![wanted.clone()], vec![wanted]]);
             printed::check(&output(&daemon, &["compute", "6*7"]), 0, "42\n", "");
             assert_unbroken(&log);

@@ -35,7 +35,7 @@ pub enum Given<'v> {
 
 /// A variable holds what no computation takes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the variable {name} must be a number, true, false, a list of numbers, or a number with a tag: {tags}", tags = TAGS)]
+#[error("{name} in `variables` must be a number, true, false, a list of numbers, or a tagged number: {tags}", tags = TAGS)]
 pub struct InvalidVariable {
     name: String,
 }

@@ -35,6 +35,6 @@ pub(super) fn refusal(error: &calc::Error) -> Refusal {
 /// The same, about a variable of the request.
 pub(super) fn refusal_of_variable(variable: &Variable<'_>, error: &calc::Error) -> Refusal {
     let Refusal { mut failure, reason } = refusal(error);
-    failure.message = format!("the variable {}: {}", variable.shown_name(), failure.message).into();
+    failure.message = format!("{} in `variables`: {}", variable.shown_name(), failure.message).into();
     Refusal { failure, reason }
 }
