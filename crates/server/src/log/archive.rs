@@ -146,16 +146,21 @@ pub(super) fn is_compressed(path: &Path) -> bool {
     path.extension() == Some(OsStr::new("gz"))
 }
 
-/// The number of the first record of a file, if there is one.
-fn first_sequence(path: &Path) -> io::Result<Option<u64>> {
+/// The number of a record, if the line is one.
+pub(super) fn sequence_of(line: &[u8]) -> Option<u64> {
     #[derive(Deserialize)]
     struct Record {
         seq: u64,
     }
+    json::read(line, &mut Respelled::default()).ok().map(|record: Record| record.seq)
+}
+
+/// The number of the first record of a file, if there is one.
+fn first_sequence(path: &Path) -> io::Result<Option<u64>> {
     let mut line = Vec::new();
     let read = open_lines(path).and_then(|mut lines| lines.read(&mut line));
     match read {
-        Ok(()) => Ok(json::read(&line, &mut Respelled::default()).ok().map(|record: Record| record.seq)),
+        Ok(()) => Ok(sequence_of(&line)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // Something else that happens to lie there, or a file that was cut off.
         Err(error)

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::archive::{ATTEMPTS, Lines, LogFile, is_compressed, log_files, open_lines};
+use super::archive::{ATTEMPTS, Lines, LogFile, is_compressed, log_files, open_lines, sequence_of};
 use jobs::{Found, Head, Jobs, NoRecord};
 pub use row::{HistoryRow, RowState};
 
@@ -172,7 +172,7 @@ impl HistoryReader {
         };
         let mut rest = Vec::new();
         lines.read_on(&mut rest)?;
-        if Head::read(&rest).is_none_or(|head| head.sequence != file.first) {
+        if sequence_of(&rest) != Some(file.first) {
             return Ok(false);
         }
         let device_and_inode = (metadata.dev(), metadata.ino());

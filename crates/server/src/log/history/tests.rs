@@ -266,6 +266,30 @@ fn a_line_that_is_no_record_is_nobodys_row() {
 }
 
 #[test]
+fn a_file_that_begins_with_a_record_of_another_form_is_read_to_its_end() {
+    let time = "2026-11-24T12:00:00.000000Z";
+    for first in [
+        r#"{"seq":1,"time":"then"}"#,
+        r#"{"event":"answered","user":"ann","seq":1}"#,
+        r#" {"seq":1}"#,
+        "{\"seq\":1}",
+    ] {
+        for name in ["server.log", "server.log.1"] {
+            let directory = tempfile::tempdir().expect("a directory");
+            let whole = format!(r#"{{"seq":2,"time":"{time}",{COMPUTED},"prev":"00"}}"#);
+            std::fs::write(directory.path().join(name), format!("{first}\n{whole}\n")).expect("written");
+            let next = format!(r#"{{"seq":3,"time":"{time}",{COMPUTED},"prev":"00"}}"#);
+            let mut log =
+                std::fs::File::options().append(true).create(true).open(directory.path().join("server.log"));
+            writeln!(log.as_mut().expect("opened"), "{next}").expect("written");
+            let found =
+                history(&directory.path().join("server.log"), HistoryFilter::default(), 9).expect("read");
+            assert_eq!((found.rows.len(), found.unreadable), (2, 1), "{first}");
+        }
+    }
+}
+
+#[test]
 fn records_with_numbers_that_json_lacks_are_rows_like_others() {
     for (result, shown) in [
         ("Infinity", r#"{"$float":"inf"}"#),
