@@ -202,7 +202,10 @@ fn read_strictly(line: &[u8]) {
 #[cfg_attr(not(feature = "fuzz"), expect(unreachable_pub, reason = "it is shown to the fuzz target alone"))]
 pub fn check_any_log(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).expect("written");
-    let _ = verify(path, &Evidence::default());
+    // It would wait for the rest of a torn line.
+    if bytes.last() == Some(&b'\n') {
+        let _ = verify(path, &Evidence::default());
+    }
     for user in [None, Some("ann".to_owned())] {
         let found = history(path, HistoryFilter { user: user.clone(), ..HistoryFilter::default() }, 99);
         for row in found.expect("a log").rows {
