@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 60
 SOAK_COMMANDS ?= 100000
 OVERLOAD_SECONDS ?= 60
 HISTORY_MIB ?= 1024
-FUZZ_TARGETS := request reply expression differential columns message
+FUZZ_TARGETS := request reply expression differential columns message record
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22

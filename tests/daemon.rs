@@ -127,10 +127,14 @@ impl Daemon {
         std::mem::replace(&mut self.directory, tempfile::tempdir().expect("a directory"))
     }
 
-    /// Serves what `bidden.toml` in this directory says.
+    /// Serves what `bidden.toml` in this directory says, or the built-in policy where there is none.
     pub(crate) fn again(directory: TempDir) -> Self {
         let path = directory.path().join("bidden.toml");
-        Self::with_arguments(directory, &["--config", path.to_str().expect("UTF-8")])
+        if path.exists() {
+            Self::with_arguments(directory, &["--config", path.to_str().expect("UTF-8")])
+        } else {
+            Self::with_arguments(directory, &["--listen", "tcp://127.0.0.1:*"])
+        }
     }
 
     /// The same, and where it was, so that its clients find it again.

@@ -33,6 +33,7 @@ mod keys;
 mod logfiles;
 mod policy;
 mod protocol;
+mod records;
 mod run;
 mod sealing;
 mod secrets;

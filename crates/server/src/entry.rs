@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use transport::{Frame, Sender};
+use wire::json::StrictJson;
 use wire::{Action, RequestId, decode_request};
 
 use crate::limits::{MAX_LOGGED_EXCERPT_BYTES, MAX_LOGGED_REFUSAL_BYTES};
@@ -99,9 +100,11 @@ impl Entry {
             return;
         }
         match &self.asked {
-            Asked::Json => line.json("request", body),
-            Asked::Concealed => line.json("request", &redacted(body, None)),
-            Asked::Redacted(shown) => line.json("request", &redacted(body, Some(shown))),
+            Asked::Json => line.json("request", &StrictJson::respelled(body)),
+            Asked::Concealed => line.json("request", &StrictJson::respelled(&redacted(body, None))),
+            Asked::Redacted(shown) => {
+                line.json("request", &StrictJson::respelled(&redacted(body, Some(shown))));
+            }
             Asked::Withheld => line.number("request_bytes", body.len() as u64),
             Asked::Bytes => self.write_excerpt(line, body),
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use transport::ReturnPath;
+use wire::json::StrictJson;
 use wire::{ErrorCode, Output, Reply, RequestId, Streamed, Verdict};
 
 use crate::entry::Entry;
@@ -105,11 +106,11 @@ pub(crate) fn record(service: &Service, entry: Entry, result: Result<Outcome, Re
                 // It is as long as the log is, or the list of jobs, and says what stands there already.
                 let type_name = reply.verdict.type_name().unwrap_or_default();
                 let verdict = Verdict::Value { json: "null".into(), type_name: type_name.into() };
-                line.json("reply", &Reply { verdict, ..reply.clone() }.encode());
+                log_reply(line, &Reply { verdict, ..reply.clone() }.encode());
             } else if entry.job.is_some() {
-                line.json("reply", &reply.encode_without_output());
+                log_reply(line, &reply.encode_without_output());
             } else {
-                line.json("reply", &encoded);
+                log_reply(line, &encoded);
             }
             if let Some((_, sha256)) = &column {
                 line.hex("column_sha256", sha256);
@@ -129,6 +130,11 @@ pub(crate) fn record(service: &Service, entry: Entry, result: Result<Outcome, Re
         id: entry.id,
         needs_record: reply_needs_record,
     }
+}
+
+/// A reply as the log has it: what went out spelled as Python does is spelled strictly.
+fn log_reply(line: &mut Line<'_>, encoded: &[u8]) {
+    line.json("reply", &StrictJson::respelled(encoded));
 }
 
 /// What goes to the client of a job that has ended: without the output that went before.
@@ -178,10 +184,10 @@ pub(crate) fn record_end(log: &Log, job: &Job, ended: &Ended) {
         line.text("job", &job.name);
         match ended.verdict.output() {
             Some(output) => {
-                line.json("reply", &reply(ended.verdict.with_output(shortened(output))).encode());
+                log_reply(line, &reply(ended.verdict.with_output(shortened(output))).encode());
                 note_length(line, output);
             }
-            None => line.json("reply", &reply(ended.verdict.with_output(Output::default())).encode()),
+            None => log_reply(line, &reply(ended.verdict.with_output(Output::default())).encode()),
         }
         if let Some(reason) = &ended.reason {
             line.text("reason", reason);
