@@ -305,10 +305,7 @@ fn a_shipper_may_read_what_the_configuration_says_whatever_the_umask() {
     for (line, what) in [
         ("log_mode = '0660'", "`server.log_mode` must be \"0600\", \"0640\""),
         ("log_mode = 640", "must be a string"),
-        (
-            "log_group = 'no-such-group'",
-            "`server.log_group` names `no-such-group`, and there is no such group",
-        ),
+        ("log_group = 'no-such-group'", "`server.log_group` is `no-such-group`, which is not in /etc/group"),
     ] {
         let path = daemon.log().with_file_name("wrong.toml");
         std::fs::write(&path, format!("[server]\n{line}\n")).expect("written");

@@ -110,11 +110,12 @@ impl Gate {
         working.saturating_add(waiting)
     }
 
-    /// Lets nothing more in: what comes from now on, or waits for its turn, is answered `busy`.
+    /// Lets nothing more in: commands that come from now on, or wait for their turn, are answered `busy`. Computations that
+    /// wait come to their turn.
     pub(crate) fn close(&self) {
         self.commands.close();
-        self.workers.close();
-        self.history.close();
+        self.workers.let_nobody_in();
+        self.history.let_nobody_in();
     }
 
     /// The places for a job, one of which may be to wait for its turn.

@@ -77,6 +77,11 @@ impl Line {
         Ok(Place { turn: Err(waits) })
     }
 
+    /// Lets nobody in any more. Those who wait come to their turn.
+    pub(crate) fn let_nobody_in(&self) {
+        self.state().closed = true;
+    }
+
     /// Lets nobody in any more, and sends away those who wait.
     pub(crate) fn close(&self) {
         let mut state = self.state();
@@ -273,6 +278,17 @@ mod tests {
         assert!(matches!(line.enter("bob"), Err(NoPlace::Closed)));
         drop(turn);
         assert_eq!(line.counts(), (0, 0));
+    }
+
+    #[test]
+    fn a_line_that_lets_nobody_in_serves_those_who_wait() {
+        let line = Line::new(1, 2);
+        let running = now(line.enter("eve").expect("a place"));
+        let mut waits = Box::pin(line.enter("ann").expect("a place").turn());
+        line.let_nobody_in();
+        assert!(matches!(line.enter("bob"), Err(NoPlace::Closed)));
+        drop(running);
+        assert!(matches!((&mut waits).now_or_never(), Some(Ok(_))));
     }
 
     proptest! {
