@@ -267,6 +267,9 @@ async fn an_id_is_known_in_every_file_of_the_log() {
 /// More commands than are kept, under ids of their own.
 const MANY: usize = 300;
 
+/// What becomes of the file of used ids.
+type Happening = (&'static str, fn(&Path));
+
 #[tokio::test]
 async fn used_ids_outlive_their_results_whatever_becomes_of_the_server_and_its_file() {
     let mut daemon =
@@ -277,7 +280,6 @@ async fn used_ids_outlive_their_results_whatever_becomes_of_the_server_and_its_f
     for id in 0..MANY {
         assert_eq!(ask(&connection, &run(id)).await["exit_code"], 0);
     }
-    type Happening = (&'static str, fn(&Path));
     let happenings: [Happening; 7] = [
         ("nothing", |_| {}),
         ("it is lost", |file| std::fs::remove_file(file).expect("removed")),

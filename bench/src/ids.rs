@@ -27,6 +27,7 @@ pub(crate) fn ids(seconds: u64) -> Result<()> {
         let directory = tempfile::tempdir_in(directory.path())?;
         let used = server::use_ids(directory.path(), A_SECOND, Duration::from_secs(part))?;
         let held = resident_kib(std::process::id())?.saturating_sub(before);
+        let held_kib = u32::try_from(held)?;
         println!(
             "| {part} | {} | {:.1} | {:.1} | {:.1} | {} | {:.1} |",
             used.remembered,
@@ -34,7 +35,7 @@ pub(crate) fn ids(seconds: u64) -> Result<()> {
             used.by_second.as_secs_f64() * 1e3,
             used.longest.as_secs_f64() * 1e3,
             used.file_bytes >> 20,
-            held as f64 / 1024.0,
+            f64::from(held_kib) / 1024.0,
         );
         ensure!(held <= MOST_KIB, "the ids of {part} s take more than {} MiB", MOST_KIB >> 10);
     }

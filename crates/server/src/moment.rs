@@ -102,7 +102,7 @@ impl DateClock {
     }
 }
 
-/// CLOCK_BOOTTIME of clock_gettime(2).
+/// The time since the boot, asleep or awake (`CLOCK_BOOTTIME` of `clock_gettime(2)`).
 fn since_boot() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
 }

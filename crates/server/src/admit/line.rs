@@ -33,6 +33,9 @@ pub(crate) struct Turn {
     user: Arc<str>,
 }
 
+/// How one who waits is called, or sent away.
+type Call = oneshot::Sender<Result<Turn, NoPlace>>;
+
 struct State {
     places: usize,
     waiting_at_most: usize,
@@ -41,7 +44,7 @@ struct State {
     turns: HashMap<Arc<str>, usize>,
     turns_in_all: usize,
     /// Who waits, by user; the user in front is the next.
-    waiting: VecDeque<(Arc<str>, VecDeque<oneshot::Sender<Result<Turn, NoPlace>>>)>,
+    waiting: VecDeque<(Arc<str>, VecDeque<Call>)>,
 }
 
 impl Line {
@@ -86,9 +89,9 @@ impl Line {
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
-        for (_, of_user) in state.waiting.drain(..) {
+        for place in state.waiting.drain(..).flat_map(|(_, of_user)| of_user) {
             // Whoever is gone need not be told.
-            of_user.into_iter().for_each(|place| drop(place.send(Err(NoPlace::Closed))));
+            drop(place.send(Err(NoPlace::Closed)));
         }
     }
 
@@ -145,7 +148,7 @@ impl State {
     }
 
     /// Takes out of the line who is next, if there is a place for it. Its user goes to the end of the line.
-    fn next(&mut self) -> Option<(Arc<str>, oneshot::Sender<Result<Turn, NoPlace>>)> {
+    fn next(&mut self) -> Option<(Arc<str>, Call)> {
         self.forget_those_who_gave_up();
         let index = (0..self.waiting.len())
             .find(|index| self.waiting.get(*index).is_some_and(|(user, _)| self.has_place_for(user)))?;
@@ -258,8 +261,10 @@ mod tests {
         assert!(matches!(line.enter("eve"), Err(NoPlace::Full)), "she has most");
         let _anns: Vec<_> = (0..2).map(|_| line.enter("ann").expect("a place")).collect();
         assert!(matches!(line.enter("ann"), Err(NoPlace::Full)), "both have as many");
-        let sent_away =
-            eves.iter_mut().map(|eve| eve.now_or_never()).map(|eve| matches!(eve, Some(Err(NoPlace::Full))));
+        let sent_away = eves
+            .iter_mut()
+            .map(futures_util::FutureExt::now_or_never)
+            .map(|eve| matches!(eve, Some(Err(NoPlace::Full))));
         assert_eq!(sent_away.collect::<Vec<_>>(), [false, false, true, true]);
         assert!(matches!(line.enter("bob").map(|_| ()), Ok(())));
     }
@@ -304,8 +309,8 @@ mod tests {
                     0 | 1 => if let Ok(place) = line.enter(["ann", "bob", "eve", "joe"][pick]) {
                         waits.push(Box::pin(place.turn()));
                     },
-                    2 if !turns.is_empty() => drop(turns.swap_remove(pick % turns.len())),
-                    3 if !waits.is_empty() => drop(waits.swap_remove(pick % waits.len())),
+                    2 if pick < turns.len() => drop(turns.swap_remove(pick)),
+                    3 if pick < waits.len() => drop(waits.swap_remove(pick)),
                     _ => {}
                 }
                 waits.retain_mut(|wait| match wait.now_or_never() {

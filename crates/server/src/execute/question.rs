@@ -97,7 +97,7 @@ async fn history(
     view: &View,
     timeout: Option<Duration>,
     service: &Service,
-    asker: &str,
+    reader: &str,
 ) -> Result<Outcome, Refusal> {
     let user = match view {
         View::Own(own) => Some((**own).to_owned()),
@@ -123,7 +123,7 @@ async fn history(
         let json = newest(&found).map_err(|error| Refusal::internal(error.to_string()))?;
         Ok(Outcome::Told { json, type_name: "history", needs_record: true })
     };
-    on_worker(service, asker, timeout, service.gate.history(asker), read).await
+    on_worker(service, reader, timeout, service.gate.history(reader), read).await
 }
 
 /// As many of the newest rows as a reply may hold, and how many there are before them. A row stays the text that it is:

@@ -169,11 +169,11 @@ impl ExecutedIds {
         }
         let mut shares = self.shares.borrow_mut();
         *shares = shares.split_off(&first_period(now));
-        let used = || shares.iter().filter_map(|(period, share)| Some((*period, *share.get(user)?)));
-        if used().map(|(_, count)| count).fold(0, u64::saturating_add) < self.by_user {
+        let own = || shares.iter().filter_map(|(period, share)| Some((*period, *share.get(user)?)));
+        if own().map(|(_, count)| count).fold(0, u64::saturating_add) < self.by_user {
             return Ok(());
         }
-        let oldest = used().next().map_or(0, |(period, _)| period);
+        let oldest = own().next().map_or(0, |(period, _)| period);
         Err(forgotten(oldest).since(now).max(IDS_INTERVAL))
     }
 

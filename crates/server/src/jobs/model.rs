@@ -180,8 +180,8 @@ impl Model {
                 Answer::Job(*job)
             });
         }
-        let used = self.used.get(&(user, id)).filter(|used| is_remembered(used.at, self.now))?;
-        let is_same = shown == BODIES[self.jobs[used.job].body].0;
+        let earlier = self.used.get(&(user, id)).filter(|earlier| is_remembered(earlier.at, self.now))?;
+        let is_same = shown == BODIES[self.jobs[earlier.job].body].0;
         Some(Answer::No(if is_same { ErrorCode::Gone } else { ErrorCode::IdConflict }))
     }
 
@@ -779,12 +779,12 @@ impl StateMachineTest for Real {
     fn teardown(real: Self, _model: Model) {
         real.commit();
         let mut count: BTreeMap<(String, String), usize> = BTreeMap::new();
-        let read = job_records(&real.path(), 0, |line| {
+        job_records(&real.path(), 0, |line| {
             let record: serde_json::Value = serde_json::from_slice(line).expect("JSON");
             let word = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
             *count.entry((word("event"), word("job"))).or_default() += 1;
-        });
-        read.expect("read");
+        })
+        .expect("read");
         for ((event, job), times) in count {
             assert!(times == 1 || !matches!(event.as_str(), "started" | "ended"), "{times} {event} of {job}");
         }
