@@ -217,7 +217,7 @@ impl Log {
         Ok((log, opened.torn_bytes))
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn open(path: &Path, rotation: Rotation) -> Result<(Self, u64), OpenError> {
         Self::open_for(path, rotation, LogAccess::default())
     }
