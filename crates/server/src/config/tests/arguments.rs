@@ -180,7 +180,7 @@ fn a_value_that_a_program_could_take_for_something_else_is_warned_of() {
         "/usr/bin/df",
         &options("--x", "type = 'name', glued = false"),
         &[
-            "f:3:45: warning: `commands.c.options.--x.glued` makes the value of `--x` a word of its own: if df can do \
+            "f:3:46: warning: `commands.c.options.--x.glued` makes the value of `--x` a word of its own: if df can do \
            without the value, it takes the word for an operand that no rule has checked",
         ],
     );
@@ -198,7 +198,7 @@ fn a_value_that_a_program_could_take_for_something_else_is_warned_of() {
         "/usr/bin/od",
         &options("-w", "type = 'name', glued = false"),
         &[
-            "f:3:44: warning: `commands.c.options.-w.glued` makes the value of `-w` a word of its own, which od takes for \
+            "f:3:45: warning: `commands.c.options.-w.glued` makes the value of `-w` a word of its own, which od takes for \
            an operand",
         ],
     );
