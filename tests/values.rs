@@ -181,3 +181,22 @@ fn policy_check_warns_of_what_is_correct_and_perhaps_not_wanted() {
     );
     assert!(warnings[1].contains("lets no value pass"), "{stderr}");
 }
+
+#[test]
+fn every_recipe_of_the_documents_is_a_correct_rule() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md");
+    let document = std::fs::read_to_string(path).expect("a document");
+    let section =
+        document.split("### Recipes\n").nth(1).expect("recipes").split("\n## ").next().expect("its end");
+    let mut recipes = 0;
+    for row in section.lines().filter(|line| line.starts_with("| ") && line.contains(" = ")) {
+        let rule = row.split(" | ").nth(1).expect("a rule");
+        let keys: Vec<_> = rule.split('`').skip(1).step_by(2).collect();
+        let text = format!("[commands.it]\nprogram = \"/usr/bin/df\"\n{}\n", keys.join("\n"));
+        let read = server::config::Configuration::parse("recipe", &text);
+        let read = read.unwrap_or_else(|error| panic!("{row}: {error}"));
+        assert!(read.warnings.is_empty(), "{row}: {:?}", read.warnings);
+        recipes += 1;
+    }
+    assert!(recipes >= 10, "{recipes}");
+}
