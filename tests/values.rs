@@ -176,7 +176,7 @@ fn policy_check_warns_of_what_is_correct_and_perhaps_not_wanted() {
     assert!(output.status.success(), "{stderr}");
     assert_eq!(warnings.len(), 2, "{stderr}");
     assert!(
-        warnings[0].contains(":3:52: warning: ") && warnings[0].contains("a word of its own"),
+        warnings[0].contains(":3:51: warning: ") && warnings[0].contains("a word of its own"),
         "{stderr}"
     );
     assert!(warnings[1].contains("lets no value pass"), "{stderr}");

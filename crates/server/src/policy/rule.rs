@@ -38,7 +38,7 @@ pub struct OptionValue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attachment {
     /// In one word with the option: `--count=4`, `-c4`. A program whose option may stand without a value reads only this
-    /// form as a value (`optional_argument` of getopt_long(3)), and the other as an operand.
+    /// form as a value (`optional_argument` of `getopt_long(3)`), and the other as an operand.
     Glued,
     /// In the next word: `-c`, `4`.
     Separate,
@@ -123,7 +123,7 @@ impl OptionValue {
 }
 
 impl Attachment {
-    /// What every program that follows getopt_long(3) reads as a value: `--count=4` is, whether the value is optional or
+    /// What every program that follows `getopt_long(3)` reads as a value: `--count=4` is, whether the value is optional or
     /// not. For `-c` there is no form that all programs know.
     pub fn of(spelling: &str) -> Self {
         if spelling.starts_with("--") { Self::Glued } else { Self::Separate }

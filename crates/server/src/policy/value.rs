@@ -161,7 +161,11 @@ impl Kind {
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Pattern(pattern) => {
                 let refused = |sign: &char| pattern.firsts().contains(*sign) && !self.may_begin(*sign, place);
-                let signs: Vec<_> = ['-', '+', '@'].iter().filter(|sign| refused(sign)).map(quoted).collect();
+                let signs: Vec<_> = ['-', '+', '@']
+                    .iter()
+                    .filter(|sign| refused(sign))
+                    .map(|sign| format!("`{sign}`"))
+                    .collect();
                 let but = if signs.is_empty() { "" } else { " and does not begin with " };
                 format!("a text that matches {pattern}{but}{}", signs.join(" or "))
             }
@@ -181,10 +185,6 @@ impl Kind {
             }
         }
     }
-}
-
-fn quoted(sign: &char) -> String {
-    format!("`{sign}`")
 }
 
 /// Whether the text is visible, and no longer than a value may be.

@@ -1,4 +1,4 @@
-//! What real programs read in the vectors that the rules make: a C program with getopt_long(3), Python's getopt and
+//! What real programs read in the vectors that the rules make: a C program with `getopt_long(3)`, Python's getopt and
 //! argparse, and basename(1). None may find an option or an operand that the rules did not mean.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use super::super::{Command, Decimal, Kind, Operand, OptionRule, Pattern};
 use super::{Attachment, OptionValue};
 
-/// Prints what getopt_long(3) makes of its arguments behind the first two, which are the options of one letter and the
+/// Prints what `getopt_long(3)` makes of its arguments behind the first two, which are the options of one letter and the
 /// long ones with `required_argument` (1) or `optional_argument` (2).
 const SOURCE: &str = r#"
 #include <getopt.h>
@@ -72,6 +72,9 @@ for line in sys.stdin:
 /// Options by their spelling with their values, and operands.
 type Reading = (Vec<(String, String)>, Vec<String>);
 
+/// How often each option stands, and operands.
+type Counted = (BTreeMap<String, usize>, Vec<String>);
+
 fn kinds() -> Vec<Kind> {
     let decimal = |text| Decimal::parse(text).expect("a number");
     let pattern = |source| Kind::Pattern(Pattern::new(source).expect("valid"));
@@ -104,17 +107,16 @@ fn options() -> Vec<OptionRule> {
     rules
 }
 
-/// The letters and the long options as getopt_long(3) has them: a value that is glued may be optional for the program.
+/// The letters and the long options as `getopt_long(3)` has them: a value that is glued may be optional for the program.
 fn declared(rules: &[OptionRule]) -> (String, String) {
     let (mut letters, mut longs) = (String::new(), Vec::new());
     for rule in rules {
         let glued = rule.value.as_ref().is_some_and(|value| value.attachment == Attachment::Glued);
-        match rule.spelling.strip_prefix("--") {
-            Some(name) => longs.push(format!("{}{name}", if glued { 2 } else { 1 })),
-            None => {
-                letters.push_str(&rule.spelling[1..]);
-                letters.push_str(if glued { "::" } else { ":" });
-            }
+        if let Some(name) = rule.spelling.strip_prefix("--") {
+            longs.push(format!("{}{name}", if glued { 2 } else { 1 }));
+        } else {
+            letters.push_str(&rule.spelling[1..]);
+            letters.push_str(if glued { "::" } else { ":" });
         }
     }
     (letters, longs.join(","))
@@ -277,8 +279,7 @@ fn python_finds_no_option_that_the_rules_do_not_mean() {
     assert_eq!(answers.lines().count(), meanings.len());
     let mut strict_readings = 0;
     for ((vector, meaning), answer) in meanings.iter().zip(answers.lines()) {
-        let (plain, strict): (Option<Reading>, Option<(BTreeMap<String, usize>, Vec<String>)>) =
-            serde_json::from_str(answer).expect("JSON");
+        let (plain, strict): (Option<Reading>, Option<Counted>) = serde_json::from_str(answer).expect("JSON");
         assert_eq!(plain.as_ref(), Some(meaning), "{vector:?}");
         // argparse refuses a value behind `-c` that begins with a dash, which is no harm.
         let Some((options, operands)) = strict else { continue };

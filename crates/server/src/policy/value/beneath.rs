@@ -12,6 +12,9 @@ use rustix::io::Errno;
 /// Most symbolic links that are followed for one path, as the kernel's MAXSYMLINKS.
 const MAX_LINKS: usize = 40;
 
+/// Most components that are looked at for one path, those of links included: each takes two system calls.
+const MAX_STEPS: usize = 1024;
+
 /// A directory beneath which paths may lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Root(String);
@@ -155,8 +158,12 @@ impl Beneath {
     fn follow(&self, root: &OwnedFd, relative: &str) -> Result<String, Reason> {
         let mut pending: Vec<String> = components(relative);
         let mut found: Vec<String> = Vec::new();
-        let mut links: usize = 0;
+        let (mut links, mut steps): (usize, usize) = (0, 0);
         while let Some(component) = pending.pop() {
+            steps = steps.saturating_add(1);
+            if steps > MAX_STEPS {
+                return Err(TOO_MANY_LINKS);
+            }
             match component.as_str() {
                 "" | "." => continue,
                 ".." => {

@@ -166,10 +166,12 @@ mod tests {
     fn over_a_power_of_ten(text: &str) -> dashu_int::IBig {
         let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let exponent: i64 = exponent.parse().expect("an exponent");
-        let digits: dashu_int::IBig = format!("{whole}{fraction}").parse().expect("digits");
-        let shift = 40 + exponent - i64::try_from(fraction.len()).expect("short");
-        digits * dashu_int::IBig::from(10).pow(usize::try_from(shift).expect("not below zero"))
+        let digits = format!("{whole}{fraction}");
+        let exponent: i32 = exponent.parse().expect("an exponent");
+        let behind = i32::try_from(fraction.len()).expect("short");
+        let shift = 40_i32.strict_add(exponent).strict_sub(behind);
+        let zeros = "0".repeat(usize::try_from(shift).expect("not below zero"));
+        format!("{digits}{zeros}").parse().expect("digits")
     }
 
     proptest! {

@@ -138,6 +138,10 @@ fn links_are_followed_within_the_root_where_the_rule_says_so() {
         place.refused(text, LEADS_OUT);
     }
     place.refused("endless", TOO_MANY_LINKS);
+    place.link(format!("{}a.log", "sub/../".repeat(400)), "long");
+    place.passes("long", "a.log");
+    place.link(format!("{}long", "sub/../".repeat(400)), "longer");
+    place.refused("longer", TOO_MANY_LINKS);
     place.refused("dangling", MISSING);
     place.refused("current/../a.log", NOT_BENEATH);
     place.refused("inner/", OTHER_KIND);
