@@ -39,3 +39,4 @@ mod sealing;
 mod secrets;
 mod shares;
 mod users;
+mod values;

@@ -299,7 +299,7 @@ fn policy_check_test_and_explain_say_what_the_server_would_do() {
 #[test]
 fn commands_lists_what_i_may_run() {
     let daemon = Daemon::configured(POLICY);
-    let listed = "echo [-n] WORD...\n    WORD: a name of letters, digits, `.`, `_` and `-`\n\
+    let listed = "echo [-n] WORD...\n    WORD: a name of letters, digits, `.`, `_` and `-` that begins with a letter, a digit or `_`\n\
                   sleep SECONDS\n    SECONDS: an integer from 0 to 60\nuser: local; rights: none\n";
     check(&bidden(&["commands", "--to", &daemon.endpoint]), 0, listed, "");
     check(

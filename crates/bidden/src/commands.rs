@@ -31,12 +31,13 @@ fn describe(out: &mut String, command: &Value) {
     let mut values = Vec::new();
     for option in list(command, "options") {
         let name = string(option, "name");
+        let dots = if option["repeat"].as_u64().unwrap_or(1) > 1 { "..." } else { "" };
         match option.get("value") {
             None => {
-                let _ = write!(synopsis, " [{name}]");
+                let _ = write!(synopsis, " [{name}]{dots}");
             }
             Some(value) => {
-                let _ = write!(synopsis, " [{name} {}]", string(value, "type").to_uppercase());
+                let _ = write!(synopsis, " [{name} {}]{dots}", string(value, "type").to_uppercase());
                 let default = option.get("default").and_then(Value::as_str);
                 let default = default.map_or_else(String::new, |text| format!("; {text} if left out"));
                 values.push(format!("{name}: {}{default}", string(value, "must_be")));

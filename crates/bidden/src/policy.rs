@@ -49,6 +49,9 @@ fn find(source: &Source) -> anyhow::Result<Option<PathBuf>> {
 
 fn check(file: &Path) -> anyhow::Result<Exit> {
     let Some(configuration) = read(file) else { return Ok(Exit::WrongPolicy) };
+    for warning in &configuration.warnings {
+        crate::terminal::inform(&warning.warning());
+    }
     let policy = &configuration.policy;
     for listener in &configuration.listeners {
         if let Err(error) = listener.check() {

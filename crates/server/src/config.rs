@@ -57,6 +57,8 @@ pub struct Configuration {
     pub policy: Policy,
     /// The tests that the file holds of itself.
     pub tests: Vec<Expectation>,
+    /// What is correct, and perhaps not what its writer wants.
+    pub warnings: Vec<Problem>,
 }
 
 /// Why a configuration cannot be used.
@@ -116,6 +118,7 @@ impl Configuration {
             limits: Limits::default(),
             policy: Policy::builtin(),
             tests: vec![],
+            warnings: vec![],
         }
     }
 
@@ -171,8 +174,10 @@ impl Configuration {
         let jail = file.optional("server", confinement::demand)?.flatten();
         let listeners = file.optional("listeners", |item| installation::listeners(item, directory))?;
         let limits = file.optional("limits", installation::limits)?.unwrap_or_default();
-        let commands =
-            file.optional("commands", |item| command::commands(source, item, faults))?.unwrap_or_default();
+        let mut warnings = Vec::new();
+        let commands = file
+            .optional("commands", |item| command::commands(source, item, faults, &mut warnings))?
+            .unwrap_or_default();
         if let Some(fault) = faults.pop() {
             // Without all commands every role that names a missing one would seem wrong.
             return Err(fault);
@@ -198,6 +203,7 @@ impl Configuration {
             limits,
             policy,
             tests: tests.unwrap_or_default(),
+            warnings: warnings.into_iter().map(|warning| source.problem(warning)).collect(),
         })
     }
 }

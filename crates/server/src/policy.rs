@@ -24,9 +24,14 @@ use wire::PublicKey;
 pub(crate) use decide::QUESTIONS;
 pub use decide::{Denied, Permitted, Scope};
 pub(crate) use known::{AccountRule, KnownBy, OVERFLOW_ID};
-pub use rule::{CONCEALED, Channel, InvalidParameters, Invocation, Operand, OptionRule, OptionValue};
+pub use rule::{
+    Attachment, CONCEALED, Channel, InvalidParameters, Invocation, Operand, OptionRule, OptionValue,
+};
 pub use user::{Grant, Right, User};
-pub use value::{InvalidPattern, InvalidRoot, Kind, Pattern, Root, is_name};
+pub use value::{
+    Beneath, Decimal, FileKind, InvalidPattern, InvalidRoot, Kind, Links, MAX_EXPONENT, MAX_NUMBER_BYTES,
+    Pattern, Place, Root, is_name,
+};
 
 pub(crate) use value::is_invisible;
 

@@ -1,10 +1,12 @@
 //! `[commands.NAME]`: a program with its rules.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
 
 use wire::limits::MAX_TIMEOUT;
 
-use super::argument::{fixed, operands, options};
+use super::argument::{Reader, fixed, operands, options};
 use super::confinement;
 use super::problem::{Fault, Source, shown};
 use super::program::{Launchers, check};
@@ -30,10 +32,11 @@ pub(super) fn commands(
     source: Source<'_>,
     item: &Item<'_>,
     faults: &mut Vec<Fault>,
+    warnings: &mut Vec<Fault>,
 ) -> Result<BTreeMap<String, Command>, Fault> {
     let mut commands = BTreeMap::new();
     for (key, item) in item.entries()? {
-        let read = named(&key, "a command").and_then(|()| command(source.line(key.at), &item));
+        let read = named(&key, "a command").and_then(|()| command(source.line(key.at), &item, warnings));
         match read {
             Ok(command) => {
                 commands.insert(key.text.to_owned(), command);
@@ -53,7 +56,7 @@ pub(super) fn named(key: &Name<'_>, what: &str) -> Result<(), Fault> {
     Err(Fault::new(key.at, format!("{} cannot name {what}: a name {words}", shown(key.text))))
 }
 
-fn command(line: u32, item: &Item<'_>) -> Result<Command, Fault> {
+fn command(line: u32, item: &Item<'_>, warnings: &mut Vec<Fault>) -> Result<Command, Fault> {
     let section = item.section(&[&KEYS[..], &confinement::KEYS].concat())?;
     let launchers = match section.optional("launcher", Item::boolean)? {
         Some(true) => Launchers::Allowed,
@@ -63,14 +66,22 @@ fn command(line: u32, item: &Item<'_>) -> Result<Command, Fault> {
     let time_limit =
         section.optional("timeout", |item| item.duration(MAX_TIMEOUT))?.unwrap_or(DEFAULT_TIME_LIMIT);
     let confinement = confinement::confinement(&section, time_limit)?;
-    let mut variables = Variables::fixed(&confinement.environment);
-    let options = section.optional("options", |item| options(item, &mut variables))?.unwrap_or_default();
-    let operands = section.optional("operands", |item| operands(item, &mut variables))?.unwrap_or_default();
+    let file_name = Path::new(program.string()?).file_name().and_then(OsStr::to_str);
+    let mut reader = Reader {
+        program: file_name.unwrap_or_default().to_owned(),
+        variables: Variables::fixed(&confinement.environment),
+        warnings,
+    };
+    let options = section.optional("options", |item| options(item, &mut reader))?.unwrap_or_default();
+    let separator = section.optional("separator", Item::boolean)?;
+    let operands = section
+        .optional("operands", |item| operands(item, separator.unwrap_or(true), &mut reader))?
+        .unwrap_or_default();
     Ok(Command {
         program: check(program.string()?, launchers).map_err(|reason| program.fault(reason))?,
         fixed_arguments: section.optional("arguments", fixed)?.unwrap_or_default(),
         options,
-        separator: section.optional("separator", Item::boolean)?.unwrap_or(!operands.is_empty()),
+        separator: separator.unwrap_or(!operands.is_empty()),
         operands,
         time_limit,
         input: section.optional("stdin", standard_input)?.unwrap_or_default(),

@@ -15,6 +15,14 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// `FILE:LINE:COLUMN: warning: what is perhaps not wanted`.
+    pub fn warning(&self) -> String {
+        let Self { file, line, column, message } = self;
+        format!("{file}:{line}:{column}: warning: {message}")
+    }
+}
+
 /// `FILE:LINE:COLUMN: what is wrong`, as compilers say it and editors understand it.
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

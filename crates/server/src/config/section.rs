@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Fault, shown, suggestion};
+use crate::policy::{Decimal, MAX_EXPONENT, MAX_NUMBER_BYTES};
 
 /// A table of the file, every key of which is one that may stand there.
 pub(super) struct Section<'d> {
@@ -117,16 +118,30 @@ impl<'d> Item<'d> {
             })
     }
 
-    /// A number that is not negative.
-    pub(super) fn number(&self) -> Result<f64, Fault> {
-        let value: Option<f64> = match self.value.get_ref() {
-            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().parse().ok(),
-            DeValue::Float(float) => float.as_str().parse().ok(),
+    /// A number with all its digits.
+    pub(super) fn decimal(&self) -> Result<Decimal, Fault> {
+        let value = match self.value.get_ref() {
+            DeValue::Integer(_) => return self.whole(),
+            DeValue::Float(float) => Decimal::parse(float.as_str()),
             _ => None,
         };
-        value
-            .filter(|value| value.is_finite() && *value >= 0.0)
-            .ok_or_else(|| self.expected("a number from 0"))
+        value.ok_or_else(|| {
+            self.expected(&format!(
+                "a number of at most {MAX_NUMBER_BYTES} characters with an exponent from -{MAX_EXPONENT} to {MAX_EXPONENT}"
+            ))
+        })
+    }
+
+    /// An integer of any size that a value may have.
+    pub(super) fn whole(&self) -> Result<Decimal, Fault> {
+        let value = match self.value.get_ref() {
+            DeValue::Integer(integer) if integer.radix() == 10 => Decimal::parse(integer.as_str()),
+            DeValue::Integer(integer) => u128::from_str_radix(integer.as_str(), integer.radix())
+                .ok()
+                .and_then(|value| Decimal::parse(&value.to_string())),
+            _ => None,
+        };
+        value.ok_or_else(|| self.expected(&format!("an integer of at most {MAX_NUMBER_BYTES} characters")))
     }
 
     pub(super) fn list(&self) -> Result<Vec<Item<'d>>, Fault> {

@@ -12,6 +12,7 @@ const KEY: &str = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7";
 const OTHER_KEY: &str = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID";
 
 mod accounts;
+mod arguments;
 
 fn parse(text: &str) -> Result<Configuration, String> {
     Configuration::parse("f", text).map_err(|error| error.to_string())
@@ -67,30 +68,6 @@ fn a_command_is_read_with_its_rules_in_the_order_of_the_file() {
 }
 
 #[test]
-fn every_type_can_be_written() {
-    for (rule, accepted, refused) in [
-        (r#"type = "integer", min = 0, max = 3"#, "3", "4"),
-        (r#"type = "number", min = 0, max = 1.5"#, "1.25", "2"),
-        (r#"type = "host""#, "example.org", "a_b"),
-        (r#"type = "address""#, "::1", "localhost"),
-        (r#"type = "name""#, "nginx", "a/b"),
-        (r#"type = "one_of", words = ["on", "off"]"#, "on", "On"),
-        (r#"type = "pattern", pattern = "[a-z]{2}\\d""#, "ab1", "ab12"),
-        (r#"type = "path", root = "/usr""#, "/usr/bin", "/usr/../etc"),
-        (r#"type = "text", max_length = 3"#, "a b", "abcd"),
-    ] {
-        let text = format!(
-            "[commands.c]\nprogram = \"/usr/bin/uname\"\nseparator = false\noperands = [{{ name = \"x\", {rule} }}]"
-        );
-        let policy = policy(&text);
-        let command = policy.commands().get("c").expect("a command");
-        let arguments = |parameter: &str| command.invocation(&[parameter]).map(|found| found.arguments);
-        assert_eq!(arguments(accepted), Ok(vec![accepted.to_owned()]), "{rule}");
-        assert!(arguments(refused).is_err(), "{rule}");
-    }
-}
-
-#[test]
 fn unknown_keys_stop_the_start_wherever_they_stand() {
     wrong("[command.ping]", "f:1:2: unknown key `command`; did you mean `commands`?");
     wrong(
@@ -117,7 +94,7 @@ fn unknown_keys_stop_the_start_wherever_they_stand() {
     );
     wrong_rule(
         "options = { '-c' = { type = 'host', min = 1 } }",
-        "37: unknown key `min` in `commands.c.options.-c`; known are `type`, `default`, `secret`, `environment`",
+        "37: unknown key `min` in `commands.c.options.-c`; known are `type`, `default`, `repeat`, `glued`, `secret`, `environment`",
     );
     wrong_rule(
         "operands = [{ name = 'x', type = 'integer', min = 1, mx = 2 }]",
@@ -167,69 +144,6 @@ fn the_text_itself_is_checked() {
     assert!(parse("[commands.c]\n[commands.c]").expect_err("twice").starts_with("f:2:"));
     assert!(parse(&"[".repeat(100_000)).is_err());
     assert!(parse(&format!("a = {}", "[".repeat(100_000))).is_err());
-}
-
-#[test]
-fn argument_rules_are_checked() {
-    wrong_rule("options = { 'c' = 'flag' }", "13: `c` is not an option: write it as `-c` or `--count`");
-    wrong_rule("options = { '--' = 'flag' }", "13: `--` is not an option: write it as `-c` or `--count`");
-    wrong_rule(
-        "options = { '-c' = 'host' }",
-        "20: `commands.c.options.-c` must be \"flag\" or a table such as { type = \"host\" }, not `host`",
-    );
-    wrong_rule(
-        "options = { '-c' = { type = 'interger' } }",
-        "29: `commands.c.options.-c.type` is `interger`, which is no type; did you mean `integer`?",
-    );
-    wrong_rule(
-        "options = { '-c' = { type = 'integer', min = -5, max = 1 } }",
-        "46: `commands.c.options.-c.min` must be an integer from 0, not `-5`",
-    );
-    wrong_rule(
-        "options = { '-c' = { type = 'integer', min = 5, max = 1 } }",
-        "55: `commands.c.options.-c.max` must be an integer from 5, not `1`",
-    );
-    wrong_rule(
-        "options = { '-c' = { type = 'integer', min = 5 } }",
-        "20: `commands.c.options.-c` lacks the key `max`",
-    );
-    wrong_rule(
-        "options = { '-c' = { type = 'integer', min = 1, max = 5, default = 6 } }",
-        "68: `commands.c.options.-c.default` must be an integer from 1 to 5, not `6`",
-    );
-    wrong_rule(
-        "options = { '-c' = { type = 'host' }, '-cd' = 'flag' }",
-        "39: `-c` takes a value, so `-cd` could be read as `-c` with one",
-    );
-    wrong_rule("operands = [{ type = 'host' }]", "13: `commands.c.operands[1]` lacks the key `name`");
-    wrong_rule(
-        "operands = [{ name = 'a', type = 'host' }, { name = 'a', type = 'host' }]",
-        "44: `commands.c.operands[2]` has the name `a` a second time",
-    );
-    wrong_rule(
-        "operands = [{ name = 'a', type = 'host', required = false }, { name = 'b', type = 'host' }]",
-        "62: `commands.c.operands[2]` is required and stands behind one that is not",
-    );
-    wrong_rule(
-        "operands = [{ name = 'a', type = 'host', repeat = 2 }, { name = 'b', type = 'host' }]",
-        "56: `commands.c.operands[2]` stands behind an operand with `repeat`, which must be the last",
-    );
-    wrong_rule(
-        "operands = [{ name = 'a', type = 'one_of', words = [] }]",
-        "52: `commands.c.operands[1].words` must have at least one word",
-    );
-    wrong_rule(
-        "operands = [{ name = 'a', type = 'one_of', words = ['-x'] }]",
-        "53: `commands.c.operands[1].words[1]` is `-x`, which no value may be",
-    );
-    wrong_rule(
-        "operands = [{ name = 'a', type = 'pattern', pattern = 'a)|(b' }]",
-        "55: `commands.c.operands[1].pattern` is wrong: unopened group",
-    );
-    wrong_rule(
-        "operands = [{ name = 'a', type = 'path', root = 'tmp' }]",
-        "49: `commands.c.operands[1].root` must be the absolute path of an existing directory, without `.`, `..` and `//`",
-    );
 }
 
 #[test]

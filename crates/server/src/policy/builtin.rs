@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jail::{Capability, Confinement, Network, Processes};
 
-use super::{Channel, Command, Kind, Operand, OptionRule, OptionValue};
+use super::{Command, Kind, Operand, OptionRule, OptionValue};
 
 const PING_TIME_LIMIT: Duration = Duration::from_mins(1);
 
@@ -20,9 +20,8 @@ pub(super) fn commands() -> Vec<(String, Command)> {
                     OptionRule::with_value(
                         "-c",
                         OptionValue {
-                            kind: Kind::Integer { min: 1, max: 20 },
                             default: Some("4".into()),
-                            channel: Channel::Argument,
+                            ..OptionValue::new("-c", Kind::integer(1, 20))
                         },
                     ),
                     OptionRule::flag("-4"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jail::{Input, Rule, Variable};
 
-use super::{Channel, Command, Kind, Policy, StandardInput};
+use super::{Channel, Command, Kind, Place, Policy, StandardInput};
 
 impl Policy {
     /// The rules for the launcher.
@@ -43,7 +43,7 @@ impl Command {
     }
 
     /// Whether a vector is one that these rules produce: parsed again, it comes out as it was.
-    fn produces(&self, vector: &[String]) -> bool {
+    pub(super) fn produces(&self, vector: &[String]) -> bool {
         let Some(given) = vector.strip_prefix(self.fixed_arguments.as_slice()) else { return false };
         self.invocation(given).is_ok_and(|produced| produced.arguments == vector)
     }
@@ -53,7 +53,9 @@ impl Command {
         let mut given = secrets.iter().peekable();
         for (variable, kind, required) in self.secrets() {
             match given.next_if(|secret| secret.name == variable) {
-                Some(secret) if kind.argument(secret.reveal()).as_deref() == Some(secret.reveal()) => {}
+                Some(secret)
+                    if kind.argument(secret.reveal(), Place::Environment).as_deref()
+                        == Ok(secret.reveal()) => {}
                 None if !required => {}
                 _ => return false,
             }
@@ -66,7 +68,7 @@ impl Command {
         let options = self.options.iter().filter_map(|option| option.value.as_ref()).map(|value| &value.kind);
         let kinds = options.chain(self.operands.iter().map(|operand| &operand.kind));
         kinds.filter_map(|kind| match kind {
-            Kind::Path(root) => Some(PathBuf::from(root.to_string())),
+            Kind::Path(beneath) => Some(PathBuf::from(beneath.root.to_string())),
             _ => None,
         })
     }
@@ -74,7 +76,7 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Channel, Command, Kind, Operand, OptionRule, OptionValue, Policy};
+    use super::super::{Beneath, Channel, Command, Kind, Operand, OptionRule, OptionValue, Policy, Root};
     use jail::Variable;
 
     fn vector(words: &str) -> Vec<String> {
@@ -102,8 +104,35 @@ mod tests {
         check("uname", "", true);
         check("uname", "-r -s", true);
         check("uname", "-s -r", false);
+        check("uname", "-rs", false);
         check("uname", "-r x", false);
         check("date", "-s tomorrow", false);
+    }
+
+    #[test]
+    fn a_value_passes_the_launcher_in_the_form_of_its_rule_alone() {
+        let words = || Kind::OneOf(vec!["source".to_owned(), "-1".to_owned()]);
+        let option = |spelling: &str| OptionRule {
+            repeat: 2,
+            ..OptionRule::with_value(spelling, OptionValue::new(spelling, words()))
+        };
+        let command = Command {
+            options: vec![option("--output"), option("-o"), OptionRule::flag("-a"), OptionRule::flag("-b")],
+            ..Command::new("/bin/true")
+        };
+        for (words, produced) in [
+            ("--output=source", true),
+            ("--output source", false),
+            ("--output=source --output=-1 -o source -o -1", true),
+            ("--output=source --output=-1 --output=-1", false),
+            ("-osource", false),
+            ("-a -b", true),
+            ("-ab", false),
+            ("--output", false),
+            ("source", false),
+        ] {
+            assert_eq!(command.produces(&vector(words)), produced, "{words}");
+        }
     }
 
     #[test]
@@ -136,7 +165,7 @@ mod tests {
     fn only_the_secrets_that_the_rules_name_pass_the_launcher() {
         let kind = || Kind::Text { min_length: 3, max_length: 9 };
         let secret = |variable: &str| Channel::Secret(variable.to_owned());
-        let password = OptionValue { kind: kind(), default: None, channel: secret("PASSWORD") };
+        let password = OptionValue { channel: secret("PASSWORD"), ..OptionValue::new("-p", kind()) };
         let command = Command {
             options: vec![OptionRule::with_value("-p", password), OptionRule::flag("-v")],
             operands: vec![
@@ -157,14 +186,16 @@ mod tests {
         passes(&check, "-- h", "PASSWORD=ab PIN=1234", false);
         passes(&check, "-- h", "PIN=1234 PIN=1234", false);
         passes(&check, "-- h", "PIN=1234 LD_PRELOAD=/tmp/x", false);
-        passes(&check, "-- h", "PIN=-1234", false);
+        passes(&check, "-- h", "PIN=-1234", true);
+        passes(&check, "-- h", "PIN=-1\u{7}234", false);
         passes(&check, "-- 1234 h", "PIN=1234", false);
         passes(&check, "-p abc -- h", "PIN=1234", false);
     }
 
     #[test]
     fn the_roots_of_paths_can_be_read() {
-        let kind = Kind::Path(super::super::Root::new("/usr".into()).expect("a directory"));
+        let root = Root::new("/usr".into()).expect("a directory");
+        let kind = Kind::Path(Beneath::new(root));
         let command = Command { operands: vec![Operand::required("file", kind)], ..Command::new("/bin/cat") };
         let policy = Policy::new([("cat".to_owned(), command)]);
         assert_eq!(policy.rules()[0].confinement.read, [std::path::PathBuf::from("/usr")]);

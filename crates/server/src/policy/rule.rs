@@ -1,13 +1,13 @@
 //! From what a client wrote to the argument vector that runs.
 //!
 //! The client's parameters are parsed against the rules and the vector is built anew from what was understood, so
-//! that a value can never become an option and nothing passes that no rule names.
+//! that a value can never become an option or another operand, and nothing passes that no rule names.
 
 use std::borrow::Cow;
 
 use jail::Variable;
 
-use super::value::{Kind, is_plain_value};
+use super::value::{Kind, Place, is_plain};
 use super::{Command, StandardInput};
 
 /// An option that a client may use.
@@ -17,6 +17,8 @@ pub struct OptionRule {
     pub spelling: String,
     /// Its value, for an option that takes one.
     pub value: Option<OptionValue>,
+    /// How often it may stand.
+    pub repeat: usize,
 }
 
 /// The value of an option.
@@ -28,6 +30,18 @@ pub struct OptionValue {
     pub default: Option<String>,
     /// How it reaches the program.
     pub channel: Channel,
+    /// Whether it is a word of its own.
+    pub attachment: Attachment,
+}
+
+/// How the program gets an option's value, however the client has written it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// In one word with the option: `--count=4`, `-c4`. A program whose option may stand without a value reads only this
+    /// form as a value (`optional_argument` of `getopt_long(3)`), and the other as an operand.
+    Glued,
+    /// In the next word: `-c`, `4`.
+    Separate,
 }
 
 /// How a client's value reaches the program.
@@ -77,12 +91,42 @@ pub struct InvalidParameters(String);
 impl OptionRule {
     /// An option without a value.
     pub fn flag(spelling: &str) -> Self {
-        Self { spelling: spelling.to_owned(), value: None }
+        Self { spelling: spelling.to_owned(), value: None, repeat: 1 }
     }
 
     /// An option with a value.
     pub fn with_value(spelling: &str, value: OptionValue) -> Self {
-        Self { spelling: spelling.to_owned(), value: Some(value) }
+        Self { spelling: spelling.to_owned(), value: Some(value), repeat: 1 }
+    }
+
+    /// Puts the option with a value into the vector.
+    fn push(&self, attachment: Attachment, text: Cow<'_, str>, arguments: &mut Vec<String>) {
+        let spelling = &self.spelling;
+        match attachment {
+            Attachment::Glued if spelling.starts_with("--") => arguments.push(format!("{spelling}={text}")),
+            Attachment::Glued => arguments.push(format!("{spelling}{text}")),
+            Attachment::Separate => arguments.extend([spelling.clone(), text.into_owned()]),
+        }
+    }
+}
+
+impl OptionValue {
+    /// A value that must be given, in the form that is safe for the spelling.
+    pub fn new(spelling: &str, kind: Kind) -> Self {
+        Self { kind, default: None, channel: Channel::Argument, attachment: Attachment::of(spelling) }
+    }
+
+    /// Where it stands.
+    pub fn place(&self) -> Place {
+        self.channel.place(Place::OptionValue)
+    }
+}
+
+impl Attachment {
+    /// What every program that follows `getopt_long(3)` reads as a value: `--count=4` is, whether the value is optional or
+    /// not. For `-c` there is no form that all programs know.
+    pub fn of(spelling: &str) -> Self {
+        if spelling.starts_with("--") { Self::Glued } else { Self::Separate }
     }
 }
 
@@ -103,18 +147,16 @@ impl Command {
         let mut arguments = self.fixed_arguments.clone();
         let mut secrets = Vec::new();
         for (option, given) in self.options.iter().zip(given.options) {
-            match (&option.value, given) {
-                (None, Some(_)) => arguments.push(option.spelling.clone()),
-                (Some(OptionValue { channel: Channel::Secret(variable), .. }), Some(text)) => {
-                    secrets.push(Variable::new(variable, text));
+            let Some(value) = &option.value else {
+                arguments.extend(given.iter().map(|_| option.spelling.clone()));
+                continue;
+            };
+            let default = value.default.as_deref().filter(|_| given.is_empty()).map(Cow::Borrowed);
+            for text in given.into_iter().chain(default) {
+                match &value.channel {
+                    Channel::Argument => option.push(value.attachment, text, &mut arguments),
+                    Channel::Secret(variable) => secrets.push(Variable::new(variable, text)),
                 }
-                (Some(value), given) => {
-                    if let Some(text) = given.or_else(|| value.default.as_deref().map(Cow::Borrowed)) {
-                        arguments.push(option.spelling.clone());
-                        arguments.push(text.into_owned());
-                    }
-                }
-                (None, None) => {}
             }
         }
         let mut operands = Vec::new();
@@ -144,6 +186,12 @@ impl Command {
         options.chain(operands)
     }
 
+    /// Where the value of an operand stands.
+    pub fn place(&self, operand: &Operand) -> Place {
+        let place = if self.separator { Place::BehindSeparator } else { Place::Operand };
+        operand.channel.place(place)
+    }
+
     /// Whether a client may have to send secrets to it.
     pub fn has_secrets(&self) -> bool {
         self.input == StandardInput::Secret || self.secrets().next().is_some()
@@ -152,7 +200,7 @@ impl Command {
     /// Options may stand before or after operands; after `--` everything is an operand.
     fn parse<'p, P: AsRef<str>>(&self, parameters: &'p [P]) -> Result<Given<'p>, InvalidParameters> {
         let mut given = Given {
-            options: vec![None; self.options.len()],
+            options: vec![Vec::new(); self.options.len()],
             operands: Vec::new(),
             shown: Vec::with_capacity(parameters.len()),
         };
@@ -162,7 +210,7 @@ impl Command {
             if parameter == "--" && !only_operands {
                 only_operands = true;
                 given.shown.push(parameter.to_owned());
-            } else if parameter.starts_with('-') && !only_operands {
+            } else if parameter.starts_with('-') && parameter != "-" && !only_operands {
                 self.take_option(parameter, &mut rest, &mut given)?;
             } else {
                 self.take_operand(parameter, &mut given)?;
@@ -170,7 +218,8 @@ impl Command {
         }
         let missing = self.operands.get(given.operands.len()..).unwrap_or_default();
         if let Some(operand) = missing.iter().find(|operand| operand.required) {
-            return Err(wrong(format!("`{}` is missing: {}", operand.name, operand.kind.expectation())));
+            let expectation = operand.kind.expectation(self.place(operand));
+            return Err(wrong(format!("`{}` is missing: {expectation}", operand.name)));
         }
         Ok(given)
     }
@@ -181,32 +230,27 @@ impl Command {
         rest: &mut impl Iterator<Item = &'p str>,
         given: &mut Given<'p>,
     ) -> Result<(), InvalidParameters> {
-        let found = self.options.iter().zip(&mut given.options).find_map(|(option, slot)| {
+        let found = self.options.iter().zip(&mut given.options).find_map(|(option, taken)| {
             match option.read(parameter) {
                 Spelling::Other => None,
-                Spelling::Bare => Some((option, slot, None)),
-                Spelling::WithValue(attached) => Some((option, slot, Some(attached))),
+                Spelling::Bare => Some((option, taken, None)),
+                Spelling::WithValue(attached) => Some((option, taken, Some(attached))),
             }
         });
-        let Some((option, slot, attached)) = found else {
-            return Err(self.not_allowed(parameter));
-        };
-        let spelling = &option.spelling;
-        if slot.is_some() {
-            return Err(wrong(format!("`{spelling}` stands twice")));
-        }
+        let Some((option, taken, attached)) = found else { return self.take_flags(parameter, given) };
+        option.has_room(taken)?;
         let Some(value) = &option.value else {
             given.shown.push(parameter.to_owned());
-            *slot = Some(Cow::Borrowed(""));
+            taken.push(Cow::Borrowed(""));
             return Ok(());
         };
         let text = attached.or_else(|| rest.next()).unwrap_or_default();
-        *slot = Some(value.kind.argument(text).ok_or_else(|| {
-            wrong(format!("the value of `{spelling}` must be {}", value.kind.expectation()))
+        taken.push(value.kind.argument(text, value.place()).map_err(|expectation| {
+            wrong(format!("the value of `{}` must be {expectation}", option.spelling))
         })?);
         let shown = value.channel.shown(text);
         if attached.is_some() {
-            let before = parameter.strip_suffix(text).unwrap_or(spelling);
+            let before = parameter.strip_suffix(text).unwrap_or(&option.spelling);
             given.shown.push(format!("{before}{shown}"));
         } else {
             given.shown.extend([parameter.to_owned(), shown.to_owned()]);
@@ -214,16 +258,29 @@ impl Command {
         Ok(())
     }
 
+    /// Several flags of one letter in one word, such as `-hT` (POSIX utility syntax guideline 5).
+    fn take_flags(&self, parameter: &str, given: &mut Given<'_>) -> Result<(), InvalidParameters> {
+        let letters = parameter.strip_prefix('-').filter(|letters| letters.len() > 1);
+        let letters = letters.ok_or_else(|| self.not_allowed(parameter))?;
+        for letter in letters.chars() {
+            let mut flags = self.options.iter().zip(&mut given.options);
+            let (flag, taken) =
+                flags.find(|(flag, _)| flag.is_letter(letter)).ok_or_else(|| self.not_allowed(parameter))?;
+            flag.has_room(taken)?;
+            taken.push(Cow::Borrowed(""));
+        }
+        given.shown.push(parameter.to_owned());
+        Ok(())
+    }
+
     fn take_operand<'p>(&self, parameter: &'p str, given: &mut Given<'p>) -> Result<(), InvalidParameters> {
         let Some(operand) = self.each_operand().nth(given.operands.len()) else {
             return Err(self.not_allowed(parameter));
         };
-        let argument = operand.kind.argument(parameter);
-        given
-            .operands
-            .push(argument.ok_or_else(|| {
-                wrong(format!("`{}` must be {}", operand.name, operand.kind.expectation()))
-            })?);
+        let argument = operand.kind.argument(parameter, self.place(operand));
+        given.operands.push(
+            argument.map_err(|expectation| wrong(format!("`{}` must be {expectation}", operand.name)))?,
+        );
         given.shown.push(operand.channel.shown(parameter).to_owned());
         Ok(())
     }
@@ -236,7 +293,9 @@ impl Command {
     /// Of a command that has secrets no parameter is quoted: a wrong one may be a secret in the wrong place.
     fn not_allowed(&self, parameter: &str) -> InvalidParameters {
         let what = if self.has_secrets() { A_PARAMETER.to_owned() } else { shown(parameter) };
-        wrong(format!("{what} is not allowed here; {}", self.allowed()))
+        let dashes = self.operands.iter().any(|operand| operand.kind.takes_dashes(self.place(operand)));
+        let hint = if dashes { "; write `--` before values that begin with `-`" } else { "" };
+        wrong(format!("{what} is not allowed here; {}{hint}", self.allowed()))
     }
 
     fn allowed(&self) -> String {
@@ -263,6 +322,13 @@ impl Channel {
         }
     }
 
+    fn place(&self, argument: Place) -> Place {
+        match self {
+            Self::Argument => argument,
+            Self::Secret(_) => Place::Environment,
+        }
+    }
+
     /// The value, where people may read it.
     fn shown<'t>(&self, text: &'t str) -> &'t str {
         match self {
@@ -285,6 +351,22 @@ impl OptionRule {
             _ => Spelling::Other,
         }
     }
+
+    /// Whether this is the flag of one letter.
+    fn is_letter(&self, letter: char) -> bool {
+        let mut name = self.spelling.chars();
+        self.value.is_none() && (name.next(), name.next(), name.next()) == (Some('-'), Some(letter), None)
+    }
+
+    /// Whether it may stand once more.
+    fn has_room(&self, taken: &[Cow<'_, str>]) -> Result<(), InvalidParameters> {
+        let Self { spelling, repeat, .. } = self;
+        match repeat {
+            _ if taken.len() < *repeat => Ok(()),
+            1 => Err(wrong(format!("`{spelling}` stands twice"))),
+            _ => Err(wrong(format!("`{spelling}` stands more than {repeat} times"))),
+        }
+    }
 }
 
 /// How a parameter spells an option.
@@ -297,9 +379,10 @@ enum Spelling<'p> {
     WithValue(&'p str),
 }
 
-/// What the client gave: a slot for each option in the order of the rules, the operands, and all of it without secrets.
+/// What the client gave: the values of each option in the order of the rules (one empty text for each time that a flag
+/// stands), the operands, and all of it without secrets.
 struct Given<'p> {
-    options: Vec<Option<Cow<'p, str>>>,
+    options: Vec<Vec<Cow<'p, str>>>,
     operands: Vec<Cow<'p, str>>,
     shown: Vec<String>,
 }
@@ -313,7 +396,7 @@ const A_PARAMETER: &str = "a parameter";
 
 /// A parameter as it may stand in a message.
 fn shown(parameter: &str) -> String {
-    if parameter.len() <= 40 && is_plain_value(parameter.trim_start_matches('-')) {
+    if parameter.len() <= 40 && is_plain(parameter) {
         format!("`{parameter}`")
     } else {
         A_PARAMETER.to_owned()
@@ -321,172 +404,6 @@ fn shown(parameter: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Command, Kind, Operand, OptionRule, Policy, Root};
-    use super::{Channel, OptionValue};
-    use jail::Variable;
-
-    fn arguments(command: &str, parameters: &str) -> Result<String, String> {
-        let policy = Policy::builtin();
-        let parameters: Vec<_> = parameters.split_whitespace().collect();
-        let command = policy.commands().get(command).expect("a built-in command");
-        command
-            .invocation(&parameters)
-            .map(|invocation| invocation.arguments.join(" "))
-            .map_err(|error| error.to_string())
-    }
-
-    #[track_caller]
-    fn runs(command: &str, parameters: &str, vector: &str) {
-        assert_eq!(arguments(command, parameters), Ok(vector.to_owned()), "{command} {parameters}");
-    }
-
-    #[track_caller]
-    fn refused(command: &str, parameters: &str, words: &str) {
-        let message = arguments(command, parameters).expect_err(parameters);
-        assert!(message.contains(words), "`{message}` does not say `{words}`");
-    }
-
-    #[test]
-    fn the_vector_is_canonical() {
-        runs("ping", "127.0.0.1", "-c 4 -- 127.0.0.1");
-        runs("ping", "-c 1 example.org", "-c 1 -- example.org");
-        runs("ping", "example.org -c 1", "-c 1 -- example.org");
-        runs("ping", "-c1 -4 ::1", "-c 1 -4 -- ::1");
-        runs("ping", "-4 -c 2 -- example.org", "-c 2 -4 -- example.org");
-        runs("uname", "", "");
-        runs("uname", "-r -s", "-r -s");
-        runs("uname", "-s -r", "-r -s");
-    }
-
-    #[test]
-    fn what_no_rule_names_does_not_pass() {
-        refused("ping", "-f 127.0.0.1", "`-f` is not allowed here; allowed: -c -4 -6 -n HOST");
-        refused("ping", "-- -f", "`host` must be");
-        refused("ping", "127.0.0.1 127.0.0.2", "`127.0.0.2` is not allowed");
-        refused("ping", "-4c 1 127.0.0.1", "`-4c` is not allowed");
-        refused("uname", "-sr", "`-sr` is not allowed");
-        refused("date", "+%s", "takes no parameters");
-        refused("date", "-f /etc/shadow", "takes no parameters");
-        refused("hostname", "new-name", "takes no parameters");
-        refused("df", "/root", "not allowed");
-        refused("id", "root", "not allowed");
-    }
-
-    #[test]
-    fn what_is_missing_or_twice_is_said() {
-        refused("ping", "", "`host` is missing");
-        refused("ping", "-c", "the value of `-c` must be an integer from 1 to 20");
-        refused("ping", "-c 1 -c 2 127.0.0.1", "`-c` stands twice");
-        refused("ping", "-c 0 127.0.0.1", "from 1 to 20");
-        refused("ping", "-c -1 127.0.0.1", "from 1 to 20");
-        refused("uname", "-s -s", "`-s` stands twice");
-    }
-
-    #[test]
-    fn the_last_operand_may_repeat() {
-        let files = Operand { repeat: 3, required: false, ..Operand::required("file", Kind::Name) };
-        let command = Command {
-            options: vec![OptionRule::flag("-l")],
-            operands: vec![Operand::required("word", Kind::Name), files],
-            separator: true,
-            ..Command::new("/bin/true")
-        };
-        let vector = |parameters: &[&str]| {
-            let invocation = command.invocation(parameters).map_err(|error| error.to_string())?;
-            Ok::<_, String>(invocation.arguments)
-        };
-        assert_eq!(vector(&["w"]).as_deref(), Ok(&["--", "w"].map(str::to_owned)[..]));
-        let four = ["--", "w", "a", "b", "c"].map(str::to_owned);
-        assert_eq!(vector(&["w", "a", "b", "c"]).as_deref(), Ok(&four[..]));
-        let error = vector(&["w", "a", "b", "c", "d"]).expect_err("one too many");
-        assert_eq!(error, "`d` is not allowed here; allowed: -l WORD FILE...");
-        assert!(vector(&["w", "a", "-x"]).is_err() && vector(&["w", "a", "b/c"]).is_err());
-    }
-
-    #[test]
-    fn a_path_arrives_whole() {
-        let directory = tempfile::tempdir().expect("a directory");
-        std::fs::write(directory.path().join("a.log"), "").expect("written");
-        let root = directory.path().to_owned();
-        let shown = root.join("a.log").to_str().expect("UTF-8").to_owned();
-        let kind = Kind::Path(Root::new(root).expect("a root"));
-        let command =
-            Command { operands: vec![Operand::required("file", kind)], ..Command::new("/bin/true") };
-        let arguments = |parameter: &str| command.invocation(&[parameter]).map(|found| found.arguments);
-        assert_eq!(arguments("a.log"), Ok(vec![shown.clone()]));
-        assert_eq!(arguments(&shown), Ok(vec![shown.clone()]));
-        assert!(arguments("../a.log").is_err() && arguments("b.log").is_err());
-    }
-
-    #[test]
-    fn hostile_text_is_not_echoed() {
-        let policy = Policy::builtin();
-        let uname = policy.commands().get("uname").expect("built in");
-        for parameter in ["\u{1b}]52;c;AAAA\u{7}", "-\u{202e}", "\n", &"x".repeat(5000)] {
-            let message = uname.invocation(&[parameter]).expect_err("refused").to_string();
-            assert!(message.starts_with("a parameter is not allowed"), "{message:?}");
-        }
-    }
-
-    /// `-p SECRET -v HOST [PIN]`, where the password and the number are secrets.
-    fn with_secrets() -> Command {
-        let text = Kind::Text { min_length: 1, max_length: 20 };
-        let secret = |variable: &str| Channel::Secret(variable.to_owned());
-        let password = OptionValue { kind: text, default: None, channel: secret("PASSWORD") };
-        let pin = Kind::Integer { min: 0, max: 9999 };
-        Command {
-            options: vec![
-                OptionRule::with_value("-p", password.clone()),
-                OptionRule::with_value("--pass", OptionValue { channel: secret("PASS"), ..password }),
-                OptionRule::flag("-v"),
-            ],
-            operands: vec![
-                Operand::required("host", Kind::Host),
-                Operand { required: false, channel: secret("PIN"), ..Operand::required("pin", pin) },
-            ],
-            separator: true,
-            ..Command::new("/bin/true")
-        }
-    }
-
-    #[track_caller]
-    fn comes_to(command: &Command, parameters: &str, arguments: &str, secrets: &str, shown: &str) {
-        let parameters: Vec<_> = parameters.split(' ').collect();
-        let invocation = command.invocation(&parameters).expect("allowed");
-        assert_eq!(invocation.arguments.join(" "), arguments);
-        let pair = |secret: &Variable| format!("{}={}", secret.name, secret.reveal());
-        assert_eq!(invocation.secrets.iter().map(pair).collect::<Vec<_>>().join(" "), secrets);
-        assert_eq!(invocation.shown.join(" "), shown);
-    }
-
-    #[test]
-    fn a_secret_is_no_argument_however_it_is_written() {
-        let command = with_secrets();
-        comes_to(&command, "-p s3 h", "-- h", "PASSWORD=s3", "-p [secret] h");
-        comes_to(&command, "h -ps3 -v", "-v -- h", "PASSWORD=s3", "h -p[secret] -v");
-        comes_to(&command, "--pass=s=3 h", "-- h", "PASS=s=3", "--pass=[secret] h");
-        comes_to(&command, "--pass s3 -- h 77", "-- h", "PASS=s3 PIN=77", "--pass [secret] -- h [secret]");
-        comes_to(&command, "h 77 -p h", "-- h", "PASSWORD=h PIN=77", "h [secret] -p [secret]");
-        comes_to(&command, "-v h", "-v -- h", "", "-v h");
-    }
-
-    #[test]
-    fn no_message_quotes_a_parameter_where_there_are_secrets() {
-        let command = with_secrets();
-        for parameters in [
-            "--pas=hunter2 h",
-            "-Phunter2 h",
-            "h 77 hunter2",
-            "h hunter2",
-            "-p h hunter2!",
-            "-p hunter2hunter2hunter2hunter2 h",
-            "-p hunter2 -p hunter2 h",
-            "-p hunter2",
-        ] {
-            let parameters: Vec<_> = parameters.split(' ').collect();
-            let message = command.invocation(&parameters).expect_err("refused").to_string();
-            assert!(!message.contains("hunter2"), "{message}");
-        }
-    }
-}
+mod getopt;
+#[cfg(test)]
+mod tests;

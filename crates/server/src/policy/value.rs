@@ -1,9 +1,11 @@
 //! The types of argument values. `docs/policy.md` gives the grammar of each.
 //!
-//! Before any type is asked, a value must be unable to act as anything but a value: no control or format character,
-//! and no first character that programs take for the start of an option or of a file of arguments.
+//! Before any type is asked, a value must be visible text, and must not begin like an option or a file of arguments,
+//! except where the rule itself writes such a beginning and the value stands where the program takes it for a value.
 
+mod beginning;
 mod beneath;
+mod decimal;
 mod grammar;
 mod pattern;
 
@@ -12,7 +14,8 @@ use std::net::IpAddr;
 
 pub use grammar::is_name;
 
-pub use beneath::{InvalidRoot, Root};
+pub use beneath::{Beneath, FileKind, InvalidRoot, Links, Root};
+pub use decimal::{Decimal, MAX_EXPONENT, MAX_NUMBER_BYTES};
 pub use pattern::{InvalidPattern, Pattern};
 
 /// Longest value, in bytes.
@@ -24,16 +27,16 @@ pub enum Kind {
     /// A decimal integer within bounds, both included.
     Integer {
         /// The smallest.
-        min: i64,
+        min: Decimal,
         /// The largest.
-        max: i64,
+        max: Decimal,
     },
     /// A decimal number within bounds, both included.
     Number {
         /// The smallest.
-        min: f64,
+        min: Decimal,
         /// The largest.
-        max: f64,
+        max: Decimal,
     },
     /// An IPv4 or IPv6 address, or a host name by RFC 1123.
     Host,
@@ -46,7 +49,7 @@ pub enum Kind {
     /// A text that a regular expression matches from its first character to its last.
     Pattern(Pattern),
     /// A file that exists beneath a directory.
-    Path(Root),
+    Path(Beneath),
     /// Printable text of a length within bounds, both included, in characters.
     Text {
         /// The shortest.
@@ -56,19 +59,41 @@ pub enum Kind {
     },
 }
 
+/// Where a value stands in what the program gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It is an option's own argument.
+    OptionValue,
+    /// It is an operand behind `--`.
+    BehindSeparator,
+    /// It is an operand, and no `--` stands before it.
+    Operand,
+    /// It is in a variable, which no program takes for an option.
+    Environment,
+}
+
 impl Kind {
-    /// The argument that a client's text stands for, where it is a value of this type.
-    pub fn argument<'t>(&self, text: &'t str) -> Option<Cow<'t, str>> {
-        if !is_plain_value(text) {
-            return None;
+    /// An integer within bounds, both included.
+    pub fn integer(min: i64, max: i64) -> Self {
+        Self::Integer { min: min.into(), max: max.into() }
+    }
+
+    /// The argument that a client's text stands for, where it is a value of this type that may stand there.
+    ///
+    /// # Errors
+    /// What it must be, to stand behind "must be".
+    pub fn argument<'t>(&self, text: &'t str, place: Place) -> Result<Cow<'t, str>, String> {
+        let refused = || self.expectation(place);
+        let may_begin = text.chars().next().is_some_and(|first| self.may_begin(first, place));
+        // A dash alone is the name of standard input and no option (POSIX utility syntax guideline 13).
+        if !is_plain(text) || !(may_begin || text == "-" && matches!(self, Self::OneOf(_))) {
+            return Err(refused());
         }
+        let within =
+            |value: Option<Decimal>, min, max| value.is_some_and(|value| min <= &value && &value <= max);
         let accepted = match self {
-            Self::Integer { min, max } => {
-                grammar::integer(text).is_some_and(|value| (*min..=*max).contains(&value))
-            }
-            Self::Number { min, max } => {
-                grammar::number(text).is_some_and(|value| (*min..=*max).contains(&value))
-            }
+            Self::Integer { min, max } => within(grammar::integer(text), min, max),
+            Self::Number { min, max } => within(grammar::number(text), min, max),
             Self::Host => grammar::is_host(text),
             Self::Address => text.parse::<IpAddr>().is_ok(),
             Self::Name => is_name(text),
@@ -77,33 +102,94 @@ impl Kind {
             Self::Text { min_length, max_length } => {
                 grammar::is_printable(text) && (*min_length..=*max_length).contains(&text.chars().count())
             }
-            Self::Path(root) => return root.resolve(text).map(Cow::Owned),
+            Self::Path(beneath) => {
+                return match beneath.resolve(text) {
+                    Ok(path) if is_plain(&path) => Ok(Cow::Owned(path)),
+                    Ok(_) | Err("") => Err(refused()),
+                    Err(reason) => Err(format!("{} ({reason})", refused())),
+                };
+            }
         };
-        accepted.then_some(Cow::Borrowed(text))
+        if accepted { Ok(Cow::Borrowed(text)) } else { Err(refused()) }
+    }
+
+    /// Whether values of this type may begin so at that place.
+    pub fn may_begin(&self, first: char, place: Place) -> bool {
+        match (place, first) {
+            (Place::Environment, _) => true,
+            // A path is made absolute, and begins with `/`.
+            _ if !starts_something_else(first) || matches!(self, Self::Path(_)) => true,
+            (Place::Operand, '-') => false,
+            _ => self.names(first),
+        }
+    }
+
+    /// Whether the rule itself says that values begin with this sign.
+    fn names(&self, sign: char) -> bool {
+        match self {
+            Self::OneOf(words) => words.iter().any(|word| word.starts_with(sign)),
+            Self::Integer { min, .. } | Self::Number { min, .. } => sign == '-' && min.is_negative(),
+            Self::Pattern(pattern) => pattern.names(sign),
+            Self::Host | Self::Address | Self::Name | Self::Path(_) | Self::Text { .. } => false,
+        }
+    }
+
+    /// Whether some values of this type begin with `-` at that place.
+    pub fn takes_dashes(&self, place: Place) -> bool {
+        !matches!(self, Self::Path(_)) && self.may_begin('-', place) && self.names('-')
+    }
+
+    /// Whether there may be a value of this type at that place: only patterns can be without.
+    pub fn has_values(&self, place: Place) -> bool {
+        match self {
+            Self::Pattern(pattern) => pattern.firsts().any(|first| self.may_begin(first, place)),
+            _ => true,
+        }
     }
 
     /// The type in words, to stand behind "must be".
-    pub fn expectation(&self) -> String {
+    pub fn expectation(&self, place: Place) -> String {
         match self {
             Self::Integer { min, max } => format!("an integer from {min} to {max}"),
             Self::Number { min, max } => format!("a number from {min} to {max}"),
             Self::Host => "an IP address or a host name".to_owned(),
             Self::Address => "an IP address".to_owned(),
-            Self::Name => "a name of letters, digits, `.`, `_` and `-`".to_owned(),
+            Self::Name => {
+                "a name of letters, digits, `.`, `_` and `-` that begins with a letter, a digit or `_`"
+                    .to_owned()
+            }
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
-            Self::Pattern(pattern) => format!("a text that matches {pattern}"),
-            Self::Path(root) => format!("a file beneath {root}"),
+            Self::Pattern(pattern) => {
+                let refused = |sign: &char| pattern.firsts().contains(*sign) && !self.may_begin(*sign, place);
+                let signs: Vec<_> = ['-', '+', '@']
+                    .iter()
+                    .filter(|sign| refused(sign))
+                    .map(|sign| format!("`{sign}`"))
+                    .collect();
+                let but = if signs.is_empty() { "" } else { " and does not begin with " };
+                format!("a text that matches {pattern}{but}{}", signs.join(" or "))
+            }
+            Self::Path(Beneath { root, files, .. }) => match files {
+                FileKind::FileOrDirectory => format!("a file or a directory beneath {root}"),
+                FileKind::File => format!("a file beneath {root}"),
+                FileKind::Directory => format!("a directory beneath {root}"),
+                FileKind::Any => format!("anything that exists beneath {root}"),
+            },
             Self::Text { min_length, max_length } => {
-                format!("{min_length} to {max_length} characters of printable text")
+                let but = if place == Place::Environment {
+                    ""
+                } else {
+                    ", the first none of `-`, `+`, `@` and other dashes"
+                };
+                format!("{min_length} to {max_length} characters of printable text{but}")
             }
         }
     }
 }
 
-/// Whether no program can take the text for anything but a value.
-pub(super) fn is_plain_value(text: &str) -> bool {
-    let Some(first) = text.chars().next() else { return false };
-    text.len() <= MAX_VALUE_BYTES && !starts_something_else(first) && !text.chars().any(is_invisible)
+/// Whether the text is visible, and no longer than a value may be.
+pub(super) fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_VALUE_BYTES && !text.chars().any(is_invisible)
 }
 
 /// `-` and its Unicode likenesses and `+` start options, `@` names a file of arguments.
@@ -125,144 +211,4 @@ pub(crate) fn is_invisible(character: char) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Kind, Pattern};
-
-    #[track_caller]
-    fn check(kind: &Kind, accepted: &[&str], refused: &[&str]) {
-        for text in accepted {
-            assert_eq!(kind.argument(text).as_deref(), Some(*text), "{text:?}");
-        }
-        for text in refused {
-            assert_eq!(kind.argument(text), None, "{text:?}");
-        }
-    }
-
-    fn every_kind() -> Vec<Kind> {
-        vec![
-            Kind::Integer { min: 0, max: i64::MAX },
-            Kind::Number { min: 0.0, max: f64::MAX },
-            Kind::Host,
-            Kind::Address,
-            Kind::Name,
-            Kind::OneOf(vec!["a\n".into(), "-a".into(), "\u{202e}".into(), String::new()]),
-            Kind::Pattern(Pattern::new("(?s).*").expect("valid")),
-            Kind::Path(super::Root::new("/".into()).expect("a directory")),
-            Kind::Text { min_length: 0, max_length: 5000 },
-        ]
-    }
-
-    #[test]
-    fn hosts() {
-        let accepted = ["127.0.0.1", "::1", "2001:db8::1", "localhost", "a-b.example.org", "example.org."];
-        check(&Kind::Host, &accepted, &["", ".", "a..b", "-a", "a-", "a_b", "127.1", "0x7f000001"]);
-        check(&Kind::Host, &["3com.com"], &["256.1.1.1", "fe80::1%eth0", "ünïcode.org"]);
-        check(&Kind::Host, &[&"a".repeat(63)], &[&"a".repeat(64), &format!("{}.com", "a.".repeat(126))]);
-    }
-
-    #[test]
-    fn nothing_of_a_shell_is_a_host() {
-        let commands = [
-            "127.0.0.1;id",
-            "$(id)",
-            "`id`",
-            "127.0.0.1 -p",
-            "a b",
-            "a|b",
-            "a&b",
-            "a>b",
-            "a'b",
-            "a\\b",
-            "a*",
-        ];
-        check(&Kind::Host, &[], &commands);
-        check(&Kind::Host, &[], &[&"a.".repeat(2048)]);
-    }
-
-    #[test]
-    fn addresses() {
-        check(&Kind::Address, &["127.0.0.1", "::1", "::ffff:1.2.3.4"], &["localhost", "1.2.3", "1.2.3.04"]);
-        check(&Kind::Address, &[], &["", "1.2.3.4/8", "[::1]", "fe80::1%eth0", "1.2.3.4 "]);
-    }
-
-    #[test]
-    fn names() {
-        check(&Kind::Name, &["nginx", "a", "_x", "9p", "php8.2-fpm", "sda1"], &["", ".hidden", "-a", "a/b"]);
-        check(&Kind::Name, &[&"a".repeat(64)], &[&"a".repeat(65), "a b", "a;b", "a@b", "ä", "a\n", "a$"]);
-    }
-
-    #[test]
-    fn integers_are_canonical_and_bounded() {
-        let kind = Kind::Integer { min: 1, max: 20 };
-        check(&kind, &["1", "4", "20"], &["0", "21", "04", "+4", "-4", " 4", "4 ", "4.0", "0x4", "", "1e1"]);
-        check(&kind, &[], &["99999999999999999999", "٤", "1_0"]);
-    }
-
-    #[test]
-    fn numbers_are_plain_decimals_and_bounded() {
-        let kind = Kind::Number { min: 0.5, max: 10.0 };
-        check(&kind, &["0.5", "1", "2.75", "10", "10.000"], &["0.4", "10.1", "01", "1.", ".5", "-1", "+1"]);
-        check(&kind, &[], &["", "1e0", "inf", "nan", "NaN", "0x1", "1,5", "1.5 ", "٤", &"1".repeat(40)]);
-    }
-
-    #[test]
-    fn words_are_exact() {
-        let kind = Kind::OneOf(vec!["aux".into(), "a b".into()]);
-        check(&kind, &["aux", "a b"], &["AUX", "au", "", "auxx", "aux "]);
-    }
-
-    #[test]
-    fn patterns_are_anchored_at_both_ends() {
-        let kind = |pattern| Kind::Pattern(Pattern::new(pattern).expect("valid"));
-        check(&kind("[a-z]+"), &["abc"], &["abc1", "1abc", "", "abc\n", "ABC", "abc def"]);
-        check(&kind("a|ab"), &["a", "ab"], &["abc", "b"]);
-        check(&kind("a|b"), &["a", "b"], &["ax", "xb", "ab"]);
-        check(&kind("^a$"), &["a"], &["aa", "ba"]);
-        check(&kind("(?m)^a$"), &["a"], &["a\nb", "b\na"]);
-        check(&kind(r"\d{2}"), &["12"], &["1", "123", "١٢"]);
-        check(&kind("(?s).*"), &["a b;c"], &["ä", "-a", "@a"]);
-        // A pattern that takes a backtracking engine exponential time.
-        check(&kind("(a*)*b"), &["b"], &[&"a".repeat(4096)]);
-    }
-
-    #[test]
-    fn text_is_printable_and_bounded() {
-        let kind = Kind::Text { min_length: 2, max_length: 5 };
-        check(&kind, &["ab", "a b.c", "Grüße", "世界", "a;$(b"], &["a", "abcdef", "a\tb", "a\u{a0}b", "-ab"]);
-        check(&kind, &[], &["a\u{e000}b", "a\u{300}b", "@ab", "a\u{3000}b"]);
-    }
-
-    #[test]
-    fn no_control_or_format_character_passes_in_any_kind() {
-        for kind in every_kind() {
-            for character in
-                (0..0x20).chain([0x7f, 0x85, 0x2028, 0x2029, 0x202e, 0xfeff]).filter_map(char::from_u32)
-            {
-                check(
-                    &kind,
-                    &[],
-                    &[&format!("a{character}"), &format!("{character}"), &format!("1{character}")],
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn no_value_starts_like_an_option_in_any_kind() {
-        let dashes = [
-            '-', '+', '@', '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2015}', '\u{2212}',
-        ];
-        for kind in every_kind() {
-            for first in dashes {
-                check(&kind, &[], &[&format!("{first}a"), &format!("{first}1"), &format!("{first}")]);
-            }
-        }
-    }
-
-    #[test]
-    fn no_value_is_empty_or_endless_in_any_kind() {
-        for kind in every_kind() {
-            check(&kind, &[], &["", &"1".repeat(4097)]);
-        }
-    }
-}
+mod tests;

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::decimal::Decimal;
+
 /// Longest host name (RFC 1123 section 2.1, RFC 1035 section 2.3.4).
 const MAX_HOST_BYTES: usize = 253;
 
@@ -11,14 +13,9 @@ const MAX_LABEL_BYTES: usize = 63;
 /// Longest name.
 const MAX_NAME_BYTES: usize = 64;
 
-/// Longest decimal number: more digits than a double has.
-const MAX_NUMBER_BYTES: usize = 32;
-
-/// Digits only: no sign, no space, no leading zero that some program could take for octal.
-pub(super) fn integer(text: &str) -> Option<i64> {
-    let canonical = text == "0" || !text.starts_with('0');
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    if canonical && digits { text.parse().ok() } else { None }
+/// Perhaps `-`, and digits: no `+`, no space, no leading zero that some program could take for octal.
+pub(super) fn integer(text: &str) -> Option<Decimal> {
+    number(text).filter(|_| !text.contains('.'))
 }
 
 pub(super) fn is_host(text: &str) -> bool {
@@ -41,16 +38,14 @@ fn is_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-/// Digits, and perhaps a point and digits: no sign, no exponent, no `inf`.
-pub(super) fn number(text: &str) -> Option<f64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let canonical = whole == "0" || !whole.starts_with('0');
-    if text.len() <= MAX_NUMBER_BYTES && canonical && digits(whole) && digits(fraction) {
-        text.parse().ok()
-    } else {
-        None
-    }
+/// Perhaps `-`, digits, and perhaps a point and digits: no exponent, no `inf`, no negative zero.
+pub(super) fn number(text: &str) -> Option<Decimal> {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let whole = unsigned.split('.').next().unwrap_or(unsigned);
+    let canonical = whole == "0" || whole.starts_with(|first: char| matches!(first, '1'..='9'));
+    let plain = unsigned.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let value = if canonical && plain { Decimal::parse(text)? } else { return None };
+    (value.is_negative() == text.starts_with('-')).then_some(value)
 }
 
 /// Whether this is a name, of a user or a command: 1 to 64 ASCII letters, digits, `_`, and behind the first character

@@ -1,8 +1,12 @@
 //! Regular expressions of a policy: matched from end to end, in time linear in the text, compiled when it is loaded.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use regex::{Regex, RegexBuilder};
+use regex_syntax::ast::parse::Parser as AstParser;
+
+use super::beginning::{Firsts, firsts, written_signs};
 
 /// Largest compiled pattern, in bytes of memory.
 const MAX_COMPILED_BYTES: usize = 64 * 1024;
@@ -12,6 +16,8 @@ const MAX_COMPILED_BYTES: usize = 64 * 1024;
 pub struct Pattern {
     source: String,
     anchored: Regex,
+    firsts: Firsts,
+    signs: BTreeSet<char>,
 }
 
 /// Why a pattern cannot be used.
@@ -34,7 +40,20 @@ impl Pattern {
         // By itself first: `a)|(b` must not become valid inside the anchored group.
         compile(source)?;
         let anchored = compile(&format!(r"\A(?:{source})\z"))?;
-        Ok(Self { source: source.to_owned(), anchored })
+        let wrong = |error: String| InvalidPattern(last_line(&error));
+        let ast = AstParser::new().parse(source).map_err(|error| wrong(error.to_string()))?;
+        let hir = regex_syntax::parse(source).map_err(|error| wrong(error.to_string()))?;
+        Ok(Self { source: source.to_owned(), anchored, firsts: firsts(&hir), signs: written_signs(&ast) })
+    }
+
+    /// Whether the pattern writes this sign where its texts begin.
+    pub(super) fn names(&self, sign: char) -> bool {
+        self.signs.contains(&sign)
+    }
+
+    /// The first characters of the texts that it matches.
+    pub(super) fn firsts(&self) -> Firsts {
+        self.firsts
     }
 
     /// Whether the pattern matches the whole text. `\d` and `\w` mean ASCII, because nothing else gets so far.
