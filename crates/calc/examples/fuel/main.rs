@@ -8,7 +8,7 @@ use calc::{Budget, ErrorKind, Variables, evaluate, limits};
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a unit of fuel may take, in nanoseconds.
 const MOST_NANOSECONDS: f64 = 1.0;
@@ -52,19 +52,25 @@ fn float(count: u64) -> f64 {
     count as f64
 }
 
+/// The time for which this thread had a processor: what others do lengthens it far less than that of the clock.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 /// The nanoseconds of one call, the best of some batches.
 fn best_time(batches: u32, mut work: impl FnMut()) -> f64 {
-    let start = Instant::now();
+    let start = processor_time();
     work();
-    let first = start.elapsed().max(Duration::from_nanos(20));
+    let first = processor_time().saturating_sub(start).max(Duration::from_nanos(20));
     let rounds = BATCH.as_nanos().div_euclid(first.as_nanos()).clamp(1, 10_000);
     let rounds = u32::try_from(rounds).unwrap_or(1);
     // What takes long by itself is disturbed less.
     let batches = if first > SLOW { batches.div_ceil(5).max(2) } else { batches };
     let batch = |_| {
-        let start = Instant::now();
+        let start = processor_time();
         (0..rounds).for_each(|_| work());
-        start.elapsed().as_secs_f64() * 1e9 / f64::from(rounds)
+        processor_time().saturating_sub(start).as_secs_f64() * 1e9 / f64::from(rounds)
     };
     (0..batches).map(batch).fold(f64::INFINITY, f64::min)
 }
