@@ -291,6 +291,13 @@ pub(crate) fn full_name(function: u16) -> &'static str {
     row(function).map_or("", |row| row.full_name)
 }
 
+/// The price of a call, by the full name.
+#[cfg(test)]
+pub(crate) fn price_of(full_name: &str) -> u64 {
+    let mut rows = TABLES.iter().flat_map(|rows| rows.iter());
+    rows.find(|row| row.full_name == full_name).map_or(0, |row| row.cost)
+}
+
 fn row(function: u16) -> Option<&'static Function> {
     let [table, row] = function.to_be_bytes();
     TABLES.get(usize::from(table))?.get(usize::from(row))

@@ -342,6 +342,7 @@ impl<'a> Lexer<'a> {
     #[inline(never)]
     fn long_number(&mut self, start: usize) -> Result<(), Error> {
         self.position = start;
+        self.budget.spend(price::LONG_NUMBER)?;
         let prefix = self.peek_at(1).map(|byte| byte.to_ascii_lowercase());
         if self.peek() == Some(b'0') {
             let radix = match prefix {

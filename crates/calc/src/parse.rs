@@ -171,7 +171,6 @@ impl<'a> Parser<'a> {
                     return self.advance();
                 }
                 Token::Digits { digits, radix } => {
-                    self.lexer.budget.spend(price::LONG_INTEGER)?;
                     let value = Integer::from_digits(digits, radix)?;
                     match value.to_i64() {
                         Some(small) => self.emit(Instruction::Integer(small)),
