@@ -2,7 +2,7 @@
 //! the same answer on a slow machine.
 
 use crate::error::Error;
-use crate::limits;
+use crate::{limits, price};
 
 /// What one evaluation may still spend.
 #[derive(Debug, Clone)]
@@ -73,9 +73,10 @@ impl Budget {
         Error::fuel()
     }
 
-    /// Counts memory that stays in use.
+    /// Counts memory that stays in use, and takes the fuel for it.
     #[inline]
     pub(crate) fn hold(&mut self, bytes: u64) -> Result<(), Error> {
+        self.spend(price::held(bytes))?;
         self.live_bytes = self.live_bytes.saturating_add(bytes);
         if self.live_bytes > limits::LIVE_BYTES {
             return Err(Error::limit("MemoryError", "the expression needs too much memory"));

@@ -33,6 +33,10 @@ impl<'a> Columns<'a> {
         self.entries.is_empty()
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The length of each column; 0 while there are none.
     pub fn rows(&self) -> usize {
         self.entries.first().map_or(0, |(_, values)| values.len())

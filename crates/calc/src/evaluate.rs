@@ -3,8 +3,8 @@
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::functions::{self, Arguments};
-use crate::limits;
 use crate::number::{self, Integer, Value};
+use crate::price;
 use crate::program::{Binary, Comparison, Instruction, Program, Unary};
 use crate::variables::Variables;
 use smallvec::SmallVec;
@@ -14,7 +14,7 @@ type Stack = SmallVec<[Value; 8]>;
 
 pub(crate) fn run(program: &Program, variables: &Variables, budget: &mut Budget) -> Result<Value, Error> {
     // Jumps only lead forwards, so that no instruction is run twice.
-    budget.spend((program.code.len() as u64).saturating_mul(limits::FUEL_PER_INSTRUCTION))?;
+    budget.spend((program.code.len() as u64).saturating_mul(price::INSTRUCTION))?;
     if let [Instruction::Integer(value)] = program.code.as_slice() {
         // All of it was computed while parsing.
         return Ok(Value::Int(Integer::from(*value)));
@@ -118,6 +118,7 @@ fn push(stack: &mut Stack, make: impl FnOnce() -> Value) -> u32 {
 #[inline]
 fn push_counted(stack: &mut Stack, value: Value, budget: &mut Budget) -> Result<u32, Error> {
     if let Some(bytes) = value.heap_bytes() {
+        budget.spend(price::copy(bytes.div_euclid(8)))?;
         budget.hold(bytes)?;
     }
     stack.push(value);
@@ -137,7 +138,7 @@ fn release(value: &Value, budget: &mut Budget) {
 }
 
 fn take(stack: &mut Stack, count: u32, budget: &mut Budget) -> Result<Box<[Value]>, Error> {
-    budget.spend(u64::from(count).saturating_mul(limits::FUEL_PER_INSTRUCTION))?;
+    budget.spend(u64::from(count).saturating_mul(price::INSTRUCTION))?;
     let start = stack.len().checked_sub(count as usize).ok_or_else(Error::broken)?;
     let items: Box<[Value]> = stack.drain(start..).collect();
     if items.iter().any(|item| matches!(item, Value::List(_) | Value::Tuple(_))) {
@@ -230,7 +231,7 @@ fn compare(stack: &mut Stack, operator: Comparison, budget: &mut Budget) -> Resu
     let right = pop(stack)?;
     let left = pop(stack)?;
     release(&left, budget);
-    Ok((number::compare(operator, &left, &right)?, right))
+    Ok((number::compare(operator, &left, &right, budget)?, right))
 }
 
 fn call(
@@ -240,7 +241,7 @@ fn call(
     names: &[&'static str],
     budget: &mut Budget,
 ) -> Result<u32, Error> {
-    budget.spend(u64::from(count).saturating_mul(limits::FUEL_PER_INSTRUCTION))?;
+    budget.spend(u64::from(count).saturating_mul(price::INSTRUCTION))?;
     let start = stack.len().checked_sub(usize::from(count)).ok_or_else(Error::broken)?;
     let arguments = stack.get(start..).ok_or_else(Error::broken)?;
     let value = functions::call(function, Arguments::new(arguments, names), budget)?;

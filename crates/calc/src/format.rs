@@ -2,7 +2,7 @@
 //! carry; and how a JSON number is read. Integers of more than 4,300 digits are refused both ways.
 
 use crate::error::{Error, ErrorKind};
-use crate::number::{Integer, Value};
+use crate::number::{Integer, Value, decimal};
 
 /// Beyond this a JSON number may be rounded by its reader.
 const SAFE_INTEGER: i64 = (1 << 53) - 1;
@@ -101,7 +101,7 @@ impl Value {
         } else if !rest.is_empty() {
             return Err(refused());
         }
-        text.parse().map_or_else(|_| Err(refused()), |value| Ok(Self::Float(value)))
+        Ok(Self::Float(decimal::parse_float(text)))
     }
 }
 

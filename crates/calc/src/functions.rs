@@ -10,6 +10,7 @@ mod statistics;
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::number::Value;
+use crate::price::{self, LIBM, QUICK, SLOW};
 use crate::program::Instruction;
 use num_complex::Complex64;
 
@@ -67,19 +68,13 @@ struct Function {
     positional: u16,
     /// The keywords it takes, each with the place of the argument.
     keywords: &'static [(&'static str, u16)],
-    /// Fuel for one call.
+    /// Fuel for one call, beside what its arguments cost by their size.
     cost: u64,
     body: Body,
 }
 
 /// As many arguments as a call can have.
 const ANY: u16 = u16::MAX;
-/// A few machine instructions.
-const QUICK: u64 = 16;
-/// One function of the mathematical library.
-const LIBM: u64 = 128;
-/// Several of them.
-const SLOW: u64 = 512;
 
 const TOLERANCES: &[(&str, u16)] = &[("a", 0), ("b", 1), ("rel_tol", 2), ("abs_tol", 3)];
 
@@ -296,6 +291,13 @@ pub(crate) fn full_name(function: u16) -> &'static str {
     row(function).map_or("", |row| row.full_name)
 }
 
+/// The price of a call, by the full name.
+#[cfg(test)]
+pub(crate) fn price_of(full_name: &str) -> u64 {
+    let mut rows = TABLES.iter().flat_map(|rows| rows.iter());
+    rows.find(|row| row.full_name == full_name).map_or(0, |row| row.cost)
+}
+
 fn row(function: u16) -> Option<&'static Function> {
     let [table, row] = function.to_be_bytes();
     TABLES.get(usize::from(table))?.get(usize::from(row))
@@ -305,7 +307,7 @@ pub(crate) fn call(function: u16, arguments: Arguments<'_>, budget: &mut Budget)
     let Some(function) = row(function) else {
         return Err(Error::name());
     };
-    budget.spend(function.cost)?;
+    budget.spend(price::call(function.cost, arguments.all()))?;
     arguments.check(function.name, function.arity, function.positional, function.keywords)?;
     match function.body {
         Body::Real(body) => body(arguments.float(0)?).map(Value::Float).map_err(math_error),

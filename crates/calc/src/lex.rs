@@ -1,7 +1,10 @@
 //! Splits an expression into tokens by Python's lexical rules. It refuses strings, non-ASCII names and every
 //! sign that arithmetic does not need.
 
+use crate::budget::Budget;
 use crate::error::Error;
+use crate::number::decimal;
+use crate::price;
 use crate::program::{Binary, Comparison};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,6 +42,7 @@ const MOST_PLAIN_DIGITS: usize = 18;
 #[derive(Debug)]
 pub(crate) struct Lexer<'a> {
     text: &'a str,
+    pub(crate) budget: &'a mut Budget,
     position: usize,
     /// Open brackets; inside them a newline is only space. The parser keeps the count.
     pub(crate) brackets: usize,
@@ -87,9 +91,9 @@ pub(crate) fn is_keyword(word: &str) -> bool {
 }
 
 impl<'a> Lexer<'a> {
-    pub(crate) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str, budget: &'a mut Budget) -> Self {
         let position = text.bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        Self { text, position, brackets: 0, token: Token::End, at: 0 }
+        Self { text, budget, position, brackets: 0, token: Token::End, at: 0 }
     }
 
     #[inline]
@@ -338,6 +342,7 @@ impl<'a> Lexer<'a> {
     #[inline(never)]
     fn long_number(&mut self, start: usize) -> Result<(), Error> {
         self.position = start;
+        self.budget.spend(price::LONG_NUMBER)?;
         let prefix = self.peek_at(1).map(|byte| byte.to_ascii_lowercase());
         if self.peek() == Some(b'0') {
             let radix = match prefix {
@@ -370,6 +375,9 @@ impl<'a> Lexer<'a> {
             }
         }
         let text = self.slice(start);
+        if text.len() > MOST_PLAIN_DIGITS {
+            self.budget.spend(price::LONG_FLOAT)?;
+        }
         if matches!(self.peek(), Some(b'j' | b'J')) {
             self.advance(1);
             self.end_of_number()?;
@@ -452,9 +460,9 @@ fn offset(position: usize) -> u32 {
 /// The text has been checked by the lexer, so it always parses.
 fn parse_float(text: &str) -> f64 {
     if text.contains('_') {
-        return text.replace('_', "").parse().unwrap_or(f64::NAN);
+        return decimal::parse_float(&text.replace('_', ""));
     }
-    text.parse().unwrap_or(f64::NAN)
+    decimal::parse_float(text)
 }
 
 /// Whether blanks at the start of a line indent it: a form feed takes back what stands before it.

@@ -16,6 +16,7 @@ mod lex;
 pub mod limits;
 mod number;
 mod parse;
+mod price;
 mod program;
 mod variables;
 

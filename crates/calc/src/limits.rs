@@ -38,17 +38,11 @@ pub const COLUMN_BYTES: usize = 256 * 1024 * 1024;
 /// The most intermediate columns that an expression may need at once. A block of 512 rows of each is in memory.
 pub const COLUMN_REGISTERS: usize = 256;
 
-/// The fuel of a whole evaluation. A unit is about 0.4 ns: the product of two 64-bit limbs.
+/// The fuel of a whole evaluation. A unit pays for at most a nanosecond; `src/price.rs` says what costs how much.
 pub const FULL_FUEL: u64 = 50_000_000;
 
 /// The fuel of an evaluation of columns, which may spend no more than [`FULL_FUEL`] of it on parsing and scalars.
-pub const COLUMN_FUEL: u64 = 2_000_000_000;
+pub const COLUMN_FUEL: u64 = 1_000_000_000;
 
 /// The fuel that a network loop may spend in place, tens of microseconds.
 pub const SMALL_FUEL: u64 = 50_000;
-
-/// The fuel charged for each byte of text, which pays for lexing and parsing.
-pub const FUEL_PER_BYTE: u64 = 8;
-
-/// The fuel charged for each instruction of a program before it is run, whether or not a jump leaves it out.
-pub const FUEL_PER_INSTRUCTION: u64 = 16;

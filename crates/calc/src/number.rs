@@ -2,12 +2,14 @@
 //! complex. It refuses every operator on lists and tuples.
 
 pub(crate) mod complex;
+pub(crate) mod decimal;
 pub(crate) mod float;
 pub(crate) mod integer;
 mod theory;
 
 use crate::budget::Budget;
 use crate::error::Error;
+use crate::price;
 use crate::program::{Binary, Comparison, Unary};
 use std::cmp::Ordering;
 
@@ -135,7 +137,7 @@ pub(crate) fn binary(
                 return Err(unsupported(operator.symbol(), left, right));
             }
             match (left.as_complex(), right.as_complex()) {
-                (Some(left), Some(right)) => complex_binary(operator, left?, right?),
+                (Some(left), Some(right)) => complex_binary(operator, left?, right?, budget),
                 _ => Err(unsupported(operator.symbol(), left, right)),
             }
         }
@@ -147,7 +149,7 @@ pub(crate) fn binary(
                 return Err(unsupported(operator.symbol(), left, right));
             }
             match (left.as_float(), right.as_float()) {
-                (Some(left), Some(right)) => float_binary(operator, left?, right?),
+                (Some(left), Some(right)) => float_binary(operator, left?, right?, budget),
                 _ => Err(unsupported(operator.symbol(), left, right)),
             }
         }
@@ -173,7 +175,9 @@ fn integer_binary(
         Binary::Divide => return left.true_divide(right, budget).map(Value::Float),
         Binary::FloorDivide => left.floor_divide(right, budget)?,
         Binary::Modulo => left.modulo(right, budget)?,
-        Binary::Power if right.is_negative() => return float::power(left.to_f64()?, right.to_f64()?),
+        Binary::Power if right.is_negative() => {
+            return float_binary(operator, left.to_f64()?, right.to_f64()?, budget);
+        }
         Binary::Power => left.power(right, budget)?,
         Binary::ShiftLeft => left.shift_left(right, budget)?,
         Binary::ShiftRight => left.shift_right(right, budget)?,
@@ -183,7 +187,8 @@ fn integer_binary(
     }))
 }
 
-fn float_binary(operator: Binary, left: f64, right: f64) -> Result<Value, Error> {
+fn float_binary(operator: Binary, left: f64, right: f64, budget: &mut Budget) -> Result<Value, Error> {
+    budget.spend(price::floats(operator, left, right))?;
     Ok(Value::Float(match operator {
         Binary::Add => left + right,
         Binary::Subtract => left - right,
@@ -198,7 +203,13 @@ fn float_binary(operator: Binary, left: f64, right: f64) -> Result<Value, Error>
     }))
 }
 
-fn complex_binary(operator: Binary, left: (f64, f64), right: (f64, f64)) -> Result<Value, Error> {
+fn complex_binary(
+    operator: Binary,
+    left: (f64, f64),
+    right: (f64, f64),
+    budget: &mut Budget,
+) -> Result<Value, Error> {
+    budget.spend(price::complex(operator))?;
     let (real, imaginary) = match operator {
         Binary::Add => (left.0 + right.0, left.1 + right.1),
         Binary::Subtract => (left.0 - right.0, left.1 - right.1),
@@ -211,7 +222,7 @@ fn complex_binary(operator: Binary, left: (f64, f64), right: (f64, f64)) -> Resu
 
 pub(crate) fn unary(operator: Unary, operand: &Value, budget: &mut Budget) -> Result<Value, Error> {
     match (operator, operand) {
-        (Unary::Plus, Value::Int(value)) => Ok(Value::Int(value.clone())),
+        (Unary::Plus, Value::Int(value)) => value.copy(budget).map(Value::Int),
         (Unary::Minus, Value::Int(value)) => Ok(Value::Int(value.negate(budget)?)),
         (Unary::Invert, Value::Int(value)) => Ok(Value::Int(value.invert(budget)?)),
         (_, Value::Bool(value)) => unary(operator, &Value::Int(Integer::from(i64::from(*value))), budget),
@@ -239,7 +250,19 @@ fn satisfies(operator: Comparison, ordering: Option<Ordering>) -> bool {
 
 /// Compares by exact value, whatever the types, as Python does.
 #[inline]
-pub(crate) fn compare(operator: Comparison, left: &Value, right: &Value) -> Result<bool, Error> {
+pub(crate) fn compare(
+    operator: Comparison,
+    left: &Value,
+    right: &Value,
+    budget: &mut Budget,
+) -> Result<bool, Error> {
+    budget.spend(price::comparison(left, right))?;
+    compare_paid(operator, left, right)
+}
+
+/// The same, for whoever has paid for many comparisons at once.
+#[inline]
+pub(crate) fn compare_paid(operator: Comparison, left: &Value, right: &Value) -> Result<bool, Error> {
     let ordering = match (left, right) {
         (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
         (Value::Float(left), Value::Float(right)) => left.partial_cmp(right),
@@ -280,7 +303,7 @@ fn compare_complex(operator: Comparison, left: &Value, right: &Value) -> Result<
     let are_equal = match (left, right) {
         (Value::Complex(left, first), Value::Complex(right, second)) => left == right && first == second,
         (Value::Complex(real, imaginary), other) | (other, Value::Complex(real, imaginary)) => {
-            *imaginary == 0.0 && compare(Comparison::Equal, &Value::Float(*real), other)?
+            *imaginary == 0.0 && compare_paid(Comparison::Equal, &Value::Float(*real), other)?
         }
         _ => false,
     };
@@ -299,7 +322,7 @@ fn compare_sequences(operator: Comparison, left: &Value, right: &Value) -> Resul
             left.len() == right.len()
                 && left.iter().zip(right.iter()).all(|(left, right)| {
                     // Neither holds a sequence, so this goes no deeper.
-                    compare(Comparison::Equal, left, right).unwrap_or(false)
+                    compare_paid(Comparison::Equal, left, right).unwrap_or(false)
                 })
         }
         _ => false,

@@ -12,6 +12,7 @@ use crate::functions;
 use crate::lex::{Lexer, Token};
 use crate::limits;
 use crate::number::{Integer, Value};
+use crate::price;
 use crate::program::{Binary, Comparison, Instruction, KeywordNames, Program, Unary};
 use crate::variables::Variables;
 use pending::{Call, Level, Paren, Pending, level_of, within_items};
@@ -25,6 +26,13 @@ pub(crate) struct Names<'a> {
 }
 
 impl Names<'_> {
+    /// The fuel for one look-up.
+    #[inline]
+    fn price(&self) -> u64 {
+        let columns = self.columns.map_or(0, Columns::count) as u64;
+        columns.saturating_mul(price::COLUMN_NAME).saturating_add(price::NAME)
+    }
+
     #[inline]
     fn find(&self, name: &str) -> Option<Instruction> {
         if let Some(index) = self.columns.and_then(|columns| columns.find(name)) {
@@ -49,19 +57,19 @@ struct Parser<'a> {
 }
 
 /// Parses into an empty program, which the caller keeps where it is: it is large.
-pub(crate) fn parse(
-    text: &str,
-    names: Names<'_>,
-    budget: &mut Budget,
-    program: &mut Program,
+pub(crate) fn parse<'a>(
+    text: &'a str,
+    names: Names<'a>,
+    budget: &'a mut Budget,
+    program: &'a mut Program,
 ) -> Result<(), Error> {
     budget.start();
     if text.len() > limits::TEXT_BYTES {
         return Err(Error::limit("MemoryError", "the expression is longer than 65536 bytes"));
     }
-    budget.spend((text.len() as u64).saturating_mul(limits::FUEL_PER_BYTE))?;
+    budget.spend((text.len() as u64).saturating_mul(price::BYTE).saturating_add(price::EXPRESSION))?;
     let mut parser = Parser {
-        lexer: Lexer::new(text),
+        lexer: Lexer::new(text, budget),
         program,
         pending: Stack::new(Pending::Not),
         depth: 0,
@@ -70,7 +78,7 @@ pub(crate) fn parse(
         first_private_name: None,
         unknown_keywords: Vec::new(),
     };
-    match parser.expression(budget) {
+    match parser.expression() {
         Ok(()) => {}
         Err(error) => return Err(error.at(parser.lexer.at).in_text(text)),
     }
@@ -135,11 +143,11 @@ impl<'a> Parser<'a> {
         Some(pending)
     }
 
-    fn expression(&mut self, budget: &mut Budget) -> Result<(), Error> {
+    fn expression(&mut self) -> Result<(), Error> {
         self.advance()?;
         loop {
             self.operand()?;
-            if self.operators(budget)? {
+            if self.operators()? {
                 return Ok(());
             }
         }
@@ -229,6 +237,7 @@ impl<'a> Parser<'a> {
     /// keyword argument (then an operand follows).
     fn word(&mut self, word: &'a str) -> Result<bool, Error> {
         let at = self.lexer.at;
+        self.lexer.budget.spend(self.names.price())?;
         if word.starts_with('_') && self.first_private_name.is_none() {
             self.first_private_name = Some(at);
         }
@@ -304,6 +313,7 @@ impl<'a> Parser<'a> {
         };
         let is_unknown = name == functions::UNKNOWN_KEYWORD;
         if is_unknown {
+            self.lexer.budget.spend(price::UNKNOWN_KEYWORD)?;
             self.unknown_keywords.push((call.keywords, word, self.lexer.at));
         }
         let is_repeated = !is_unknown && names.contains(&name);
@@ -370,7 +380,7 @@ impl<'a> Parser<'a> {
 
     /// Reads operators up to the next operand; true at the end of the text.
     #[inline]
-    fn operators(&mut self, budget: &mut Budget) -> Result<bool, Error> {
+    fn operators(&mut self) -> Result<bool, Error> {
         loop {
             let at = self.lexer.at;
             match self.lexer.token {
@@ -405,7 +415,7 @@ impl<'a> Parser<'a> {
                     break;
                 }
                 Token::Else => {
-                    self.otherwise(budget)?;
+                    self.otherwise()?;
                     break;
                 }
                 Token::Comma => {
@@ -506,14 +516,14 @@ impl<'a> Parser<'a> {
     }
 
     /// `A if C else`: turns the code `A, jump, C` into `C, jump if false, A, jump`.
-    fn otherwise(&mut self, budget: &mut Budget) -> Result<(), Error> {
+    fn otherwise(&mut self) -> Result<(), Error> {
         self.reduce(Level::Or);
         let Some(Pending::Condition { value, condition }) = self.pop() else {
             return Err(Error::syntax());
         };
         self.emit(Instruction::PopJumpIfFalse(0));
         let length = self.code_length();
-        budget.spend(length.saturating_sub(value) as u64)?;
+        self.lexer.budget.spend((length.saturating_sub(value) as u64).saturating_mul(price::MOVE))?;
         let moved = condition.saturating_sub(value);
         if let Some(code) = self.program.code.get_mut(value..) {
             code.rotate_left(moved);

@@ -168,6 +168,22 @@ fn hostile() -> Vec<String> {
     texts.push(format!("0{}", many("+lgamma(1e5)", 5_000)));
     texts.push(format!("0{}", many("+round(1.5,300)", 4_000)));
     texts.push(format!("0{}", many("+fmod(1e308,5e-324)", 3_000)));
+    for (part, end) in [
+        ("pow(3,2**1500-1,2**160+1)+", "1"),
+        ("(1<<131070)//(3<<596)%7+", "1"),
+        ("gcd(7**1585,11**1256)+", "1"),
+        ("pow(7**1655,-1,11**515)%9+", "1"),
+        ("pow(3,2**22460-1,9)+", "1"),
+        ("1.7976931348623158079e308+", "1"),
+        ("round(1.7e308,0)+round(1e-300,323)+", "1"),
+        ("(3**4000==3**4000)+", "1"),
+    ] {
+        texts.push(format!("{}{end}", many(part, 65_000 / part.len())));
+    }
+    texts.push("pow(3,2**82947-1,2**1059+1)%7".to_owned());
+    texts.push("comb(113442,57805)%7".to_owned());
+    texts
+        .push(format!("lcm({}1)", (1..300).map(|number| format!("{},", number * 7_919)).collect::<String>()));
     texts.push(format!("{}1{}", many("(1 if 1 else ", 190), many(")", 190)));
     texts.push(format!("{}{}{}", many("(", 190), many("1+", 30_000), many("1 if 0 else 2)", 190)));
     texts

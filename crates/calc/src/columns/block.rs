@@ -8,6 +8,7 @@ use super::registers::Plan;
 use super::{Columns, modulo};
 use crate::budget::Budget;
 use crate::error::Error;
+use crate::price;
 use crate::program::Comparison;
 use fearless_simd::{Level, dispatch};
 use std::{iter, mem};
@@ -48,7 +49,7 @@ impl Target for Vec<f64> {
 pub(super) fn run(plan: &Plan, columns: &Columns<'_>, budget: &mut Budget) -> Result<Vec<f64>, Error> {
     let rows = columns.rows();
     let operations = plan.steps.iter().map(|step| &step.operation).chain([&plan.last]);
-    let cost = operations.map(Operation::cost).fold(1, u64::saturating_add);
+    let cost = operations.map(Operation::cost).fold(price::column::ROW, u64::saturating_add);
     budget.spend(cost.saturating_mul(rows as u64))?;
     dispatch!(Level::new(), _simd => blocks(plan, columns, budget))
 }

@@ -2,9 +2,7 @@
 //! step for each bit of the quotient, up to two thousand of them, so its fuel depends on the elements.
 
 use crate::number::float;
-
-/// Fuel for each bit by which the dividend is longer than the divisor.
-const FUEL_PER_BIT: u64 = 1;
+use crate::price::{self, exponent};
 
 pub(super) fn floor_divide(left: f64, right: f64) -> f64 {
     if right == 0.0 { left / right } else { float::divide_modulo(left, right).0 }
@@ -22,9 +20,5 @@ pub(super) fn remainder(left: f64, right: f64) -> f64 {
 /// The fuel that the remainders of these pairs need beyond their price.
 pub(super) fn charge(pairs: impl Iterator<Item = (f64, f64)>) -> u64 {
     let bits: u64 = pairs.map(|(left, right)| exponent(left).saturating_sub(exponent(right))).sum();
-    bits.saturating_mul(FUEL_PER_BIT)
-}
-
-fn exponent(value: f64) -> u64 {
-    (value.to_bits() >> 52) & 0x7ff
+    bits.saturating_mul(price::column::REMAINDER_BIT)
 }

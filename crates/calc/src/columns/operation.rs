@@ -1,5 +1,6 @@
 //! The operations on columns, each with its price in fuel for one element. The list is closed.
 
+use crate::price::column as price;
 use crate::program::Comparison;
 
 /// Where an operation takes its elements from.
@@ -109,17 +110,26 @@ pub(super) enum Outer {
     Multiply,
 }
 
-/// A few machine instructions for several elements at once.
-const QUICK: u64 = 1;
-/// A division or square root.
-const DIVISION: u64 = 3;
-/// Without SSE4.1 the C library rounds each element by a call.
-const ROUNDING: u64 = 6;
-/// The quick part of a remainder; [`super::modulo`] charges the rest.
-const REMAINDER: u64 = 24;
+impl Arithmetic {
+    fn cost(self) -> u64 {
+        match self {
+            Self::Add | Self::Subtract => price::QUICK,
+            Self::Multiply => price::MULTIPLY,
+        }
+    }
+}
+
+impl Outer {
+    fn cost(self) -> u64 {
+        match self {
+            Self::Add | Self::Subtract | Self::SubtractFrom => price::QUICK,
+            Self::Multiply => price::MULTIPLY,
+        }
+    }
+}
 
 impl Operation {
-    /// Fuel for each element.
+    /// Fuel for each element; for a remainder [`super::modulo`] charges what the elements themselves add.
     pub(super) fn cost(&self) -> u64 {
         match self {
             Self::Unary { operator, .. } => match operator {
@@ -130,24 +140,26 @@ impl Operation {
                 | Unary::Truth
                 | Unary::IsNan
                 | Unary::IsInfinite
-                | Unary::IsFinite => QUICK,
-                Unary::SquareRoot => DIVISION,
-                Unary::Floor | Unary::Ceiling | Unary::Truncate | Unary::RoundHalfEven => ROUNDING,
+                | Unary::IsFinite => price::QUICK,
+                Unary::SquareRoot => price::DIVIDE,
+                Unary::Floor | Unary::Ceiling | Unary::Truncate | Unary::RoundHalfEven => price::ROUND,
                 Unary::Function { cost, .. } => *cost,
             },
             Self::Binary { operator, .. } => match operator {
-                Binary::Arithmetic(_)
-                | Binary::Minimum
+                Binary::Arithmetic(operator) => operator.cost(),
+                Binary::Minimum
                 | Binary::Maximum
                 | Binary::CopySign
                 | Binary::ExclusiveOr
-                | Binary::Compare(_) => QUICK,
-                Binary::Divide => DIVISION,
-                Binary::FloorDivide | Binary::Modulo | Binary::Fmod | Binary::Remainder => REMAINDER,
+                | Binary::Compare(_) => price::QUICK,
+                Binary::Divide => price::DIVIDE,
+                Binary::FloorDivide | Binary::Modulo => price::FLOOR_DIVIDE,
+                Binary::Fmod => price::FMOD,
+                Binary::Remainder => price::REMAINDER,
                 Binary::Function { cost, .. } => *cost,
             },
-            Self::Fused { .. } => QUICK.saturating_add(QUICK),
-            Self::Select { .. } => QUICK,
+            Self::Fused { inner, outer, .. } => inner.cost().saturating_add(outer.cost()),
+            Self::Select { .. } => price::QUICK,
         }
     }
 

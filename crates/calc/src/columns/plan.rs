@@ -9,8 +9,8 @@ use super::registers::{Plan, allocate};
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::functions::{self, Arguments};
-use crate::limits;
 use crate::number::{self, Integer, Value};
+use crate::price;
 use crate::program::{self, Instruction, Program};
 use crate::variables::Variables;
 
@@ -84,7 +84,7 @@ impl Planner<'_> {
             self.land(counter)?;
             let Some(instruction) = self.program.code.get(counter) else { break };
             counter = counter.saturating_add(1);
-            self.budget.spend(limits::FUEL_PER_INSTRUCTION)?;
+            self.budget.spend(price::INSTRUCTION)?;
             let jump = self.instruction(instruction, counter)?;
             counter = counter.saturating_add(jump as usize);
         }
@@ -292,7 +292,8 @@ impl Planner<'_> {
         right: &Operand,
     ) -> Result<Operand, Error> {
         if let (Operand::Scalar(left), Operand::Scalar(right)) = (left, right) {
-            return number::compare(operator, left, right).map(|holds| Operand::Scalar(Value::Bool(holds)));
+            let holds = number::compare(operator, left, right, self.budget);
+            return holds.map(|holds| Operand::Scalar(Value::Bool(holds)));
         }
         let (left, right) = (left.column()?.source, right.column()?.source);
         Ok(self.add(Operation::Binary { operator: Binary::Compare(operator), left, right }, true))
@@ -355,7 +356,7 @@ impl Planner<'_> {
 
     /// Takes operands off the stack if all are scalars.
     fn take_scalars(&mut self, count: usize) -> Result<Option<Vec<Value>>, Error> {
-        self.budget.spend((count as u64).saturating_mul(limits::FUEL_PER_INSTRUCTION))?;
+        self.budget.spend((count as u64).saturating_mul(price::INSTRUCTION))?;
         let start = self.stack.len().checked_sub(count).ok_or_else(Error::broken)?;
         if self.stack.iter().skip(start).any(|operand| matches!(operand, Operand::Column(_))) {
             return Ok(None);

@@ -15,6 +15,11 @@ impl<'a> Arguments<'a> {
         Self { values, names }
     }
 
+    /// The arguments, those with a name last.
+    pub(super) fn all(&self) -> &'a [Value] {
+        self.values
+    }
+
     /// The arguments without a name.
     pub(super) fn positional(&self) -> &'a [Value] {
         let count = self.values.len().saturating_sub(self.names.len());

@@ -3,8 +3,8 @@
 use super::arguments::{Arguments, to_complex, to_integer, to_items};
 use crate::budget::Budget;
 use crate::error::Error;
-use crate::limits;
-use crate::number::{self, Integer, Value, complex as complex_number, float as float_number};
+use crate::number::{self, Integer, Value, complex as complex_number, decimal, float as float_number};
+use crate::price;
 use crate::program::{Binary, Comparison};
 
 pub(super) fn abs(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Value, Error> {
@@ -63,6 +63,7 @@ pub(super) fn divmod(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Va
             if right == 0.0 {
                 return Err(Error::zero_division("float divmod()"));
             }
+            budget.spend(price::remainder(left, right))?;
             let (quotient, remainder) = float_number::divide_modulo(left, right);
             Ok(Value::Tuple(Box::new([Value::Float(quotient), Value::Float(remainder)])))
         }
@@ -137,10 +138,9 @@ fn extreme(
     };
     let mut best: Option<&Value> = None;
     for item in items {
-        let limbs = if let Value::Int(item) = item { item.limbs() } else { 1 };
-        budget.spend(limbs.saturating_add(limits::FUEL_PER_INSTRUCTION))?;
+        budget.spend(price::ITEM)?;
         match best {
-            Some(best) if !number::compare(better, item, best)? => {}
+            Some(best) if !number::compare(better, item, best, budget)? => {}
             _ => best = Some(item),
         }
     }
@@ -196,6 +196,8 @@ pub(super) fn round(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Val
 
 /// More decimal places than this change no float.
 const MOST_PLACES: i64 = 323;
+/// From here on floats have no fraction.
+const WHOLE: f64 = 4_503_599_627_370_496.0;
 /// Fewer than this leave none.
 const FEWEST_PLACES: i64 = -308;
 
@@ -205,16 +207,18 @@ fn round_float(number: f64, digits: &Integer, budget: &mut Budget) -> Result<f64
         None if digits.is_negative() => i64::MIN,
         None => i64::MAX,
     };
-    if !number.is_finite() || digits > MOST_PLACES {
+    // From 2^52 on a float is whole.
+    if !number.is_finite() || digits > MOST_PLACES || (digits >= 0 && number.abs() >= WHOLE) {
         return Ok(number);
     }
     if digits < FEWEST_PLACES {
         return Ok(0.0 * number);
     }
     if let Ok(places) = usize::try_from(digits) {
+        budget.spend(price::rounded(places as u64))?;
         // Both ways are correctly rounded: the text from the exact value, the float from the text.
         let text = format!("{number:.places$}");
-        return Ok(text.parse().unwrap_or(number));
+        return Ok(decimal::parse_float(&text));
     }
     // The fraction only matters where it decides between two halves.
     let whole = Integer::from_f64(number)?;
@@ -228,7 +232,7 @@ pub(super) fn sum(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Value
     let items = arguments.items(0)?;
     let mut total = arguments.get(1, "start").cloned().unwrap_or(Value::Int(Integer::from(0)));
     for item in items {
-        budget.spend(limits::FUEL_PER_INSTRUCTION)?;
+        budget.spend(price::ITEM)?;
         total = number::binary(Binary::Add, &total, item, budget)?;
     }
     Ok(total)

@@ -4,8 +4,8 @@ use super::arguments::{Arguments, to_float, to_integer};
 use super::math_error;
 use crate::budget::Budget;
 use crate::error::Error;
-use crate::limits;
 use crate::number::{self, Integer, Value, float};
+use crate::price;
 use crate::program::Binary;
 
 pub(super) fn atan2(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
@@ -16,7 +16,8 @@ pub(super) fn copysign(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value
     Ok(Value::Float(arguments.float(0)?.copysign(arguments.float(1)?)))
 }
 
-pub(super) fn fmod(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
+pub(super) fn fmod(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Value, Error> {
+    pay_for_remainder(arguments, budget)?;
     two_floats(arguments, pymath::math::fmod)
 }
 
@@ -24,7 +25,12 @@ pub(super) fn pow(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Err
     two_floats(arguments, pymath::math::pow)
 }
 
-pub(super) fn remainder(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
+fn pay_for_remainder(arguments: Arguments<'_>, budget: &mut Budget) -> Result<(), Error> {
+    budget.spend(price::remainder(arguments.float(0)?, arguments.float(1)?))
+}
+
+pub(super) fn remainder(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Value, Error> {
+    pay_for_remainder(arguments, budget)?;
     two_floats(arguments, pymath::math::remainder)
 }
 
@@ -115,8 +121,8 @@ pub(super) fn ldexp(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, E
     pymath::math::ldexp(x, clamped).map(Value::Float).map_err(math_error)
 }
 
-pub(super) fn log(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
-    let natural = |value| logarithm(value, |x| pymath::math::log(x, None));
+pub(super) fn log(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Value, Error> {
+    let mut natural = |value| logarithm(value, |x| pymath::math::log(x, None), budget);
     let dividend = natural(arguments.at(0)?)?;
     match arguments.positional().get(1) {
         None => Ok(Value::Float(dividend)),
@@ -124,22 +130,28 @@ pub(super) fn log(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Err
     }
 }
 
-pub(super) fn log10(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
-    logarithm(arguments.at(0)?, pymath::math::log10).map(Value::Float)
+pub(super) fn log10(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Value, Error> {
+    logarithm(arguments.at(0)?, pymath::math::log10, budget).map(Value::Float)
 }
 
-pub(super) fn log2(arguments: Arguments<'_>, _: &mut Budget) -> Result<Value, Error> {
-    logarithm(arguments.at(0)?, pymath::math::log2).map(Value::Float)
+pub(super) fn log2(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Value, Error> {
+    logarithm(arguments.at(0)?, pymath::math::log2, budget).map(Value::Float)
 }
 
 /// Integers beyond the range of floats have logarithms too.
-fn logarithm(value: &Value, function: fn(f64) -> pymath::Result<f64>) -> Result<f64, Error> {
+fn logarithm(
+    value: &Value,
+    function: fn(f64) -> pymath::Result<f64>,
+    budget: &mut Budget,
+) -> Result<f64, Error> {
+    budget.spend(price::LIBM)?;
     if let Value::Int(integer) = value
         && integer.to_f64().is_err()
     {
         if integer.is_negative() {
             return Err(Error::value_error("math domain error"));
         }
+        budget.spend(price::logarithm(integer.limbs()))?;
         let (mantissa, exponent) = integer.mantissa_and_exponent();
         let (first, second) = (function(mantissa).map_err(math_error)?, function(2.0).map_err(math_error)?);
         return Ok(first + second * exponent);
@@ -156,7 +168,7 @@ pub(super) fn fsum(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Valu
 }
 
 fn floats(items: &[Value], budget: &mut Budget) -> Result<Vec<f64>, Error> {
-    budget.spend((items.len() as u64).saturating_mul(limits::FUEL_PER_INSTRUCTION))?;
+    budget.spend((items.len() as u64).saturating_mul(price::ITEM))?;
     items.iter().map(to_float).collect()
 }
 
@@ -164,7 +176,7 @@ pub(super) fn prod(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Valu
     let items = arguments.items(0)?;
     let mut total = arguments.named("start").cloned().unwrap_or(Value::Int(Integer::from(1)));
     for item in items {
-        budget.spend(limits::FUEL_PER_INSTRUCTION)?;
+        budget.spend(price::ITEM)?;
         total = number::binary(Binary::Multiply, &total, item, budget)?;
     }
     Ok(total)
@@ -180,7 +192,7 @@ pub(super) fn dist(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Valu
     if p.len() != q.len() {
         return Err(Error::value_error("both points must have the same number of dimensions"));
     }
-    budget.spend((p.len() as u64).saturating_mul(limits::FUEL_PER_INSTRUCTION))?;
+    budget.spend((p.len() as u64).saturating_mul(price::ITEM))?;
     let differences = p.iter().zip(q).map(|(p, q)| Ok(to_float(p)? - to_float(q)?));
     let mut differences: Vec<f64> = differences.collect::<Result<_, Error>>()?;
     Ok(Value::Float(length(&mut differences)))

@@ -6,8 +6,8 @@
 use super::arguments::{Arguments, to_items};
 use crate::budget::Budget;
 use crate::error::{Error, ErrorKind};
-use crate::limits;
 use crate::number::{self, Integer, Value};
+use crate::price;
 use crate::program::{Binary, Comparison};
 use dashu_base::{DivRem, SquareRoot};
 use dashu_int::{IBig, UBig};
@@ -16,6 +16,8 @@ use std::cmp::Ordering;
 
 /// Every finite float is a whole multiple of 2 to the power of minus this.
 const FRACTION_BITS: usize = 1074;
+/// A float of 1 has so many limbs in such units; the largest has twice as many.
+const SCALED_LIMBS: u64 = 17;
 /// `CPython` sorts shorter lists by insertion.
 const SHORT_LIST: usize = 64;
 /// The precision at which `CPython` takes the root of a fraction before it rounds.
@@ -41,6 +43,9 @@ fn sums(items: &[Value], with_squares: bool, budget: &mut Budget) -> Result<Sums
     let (mut total, mut squares, mut special) = (IBig::from(0), IBig::from(0), None);
     let mut has_float = false;
     for item in items {
+        let limbs =
+            if let Value::Int(value) = item { value.limbs() + SCALED_LIMBS } else { 2 * SCALED_LIMBS };
+        budget.spend(price::exact_item(limbs, with_squares))?;
         let scaled = match item {
             Value::Float(value) => {
                 has_float = true;
@@ -55,10 +60,7 @@ fn sums(items: &[Value], with_squares: bool, budget: &mut Budget) -> Result<Sums
                 None => return Err(not_real(item)),
             },
         };
-        let limbs = scaled.as_sign_words().1.len() as u64 + 8;
-        budget.spend(limits::FUEL_PER_INSTRUCTION + limbs * 4)?;
         if with_squares {
-            budget.spend(limbs * limbs)?;
             squares += &scaled * &scaled;
         }
         total += scaled;
@@ -86,13 +88,17 @@ fn scale(value: f64) -> IBig {
 /// The quotient as Python converts it: to an integer if no float was among the items and it is one.
 fn convert(dividend: IBig, divisor: IBig, has_float: bool, budget: &mut Budget) -> Result<Value, Error> {
     if !has_float {
-        budget.spend(dividend.as_sign_words().1.len() as u64 * 64)?;
+        budget.spend(price::quotient(limbs_of(&dividend), limbs_of(&divisor)))?;
         let (quotient, remainder) = (&dividend).div_rem(&divisor);
         if remainder.is_zero() {
             return Ok(Value::Int(Integer::from(quotient)));
         }
     }
     Integer::from(dividend).true_divide(&Integer::from(divisor), budget).map(Value::Float)
+}
+
+fn limbs_of(value: &IBig) -> u64 {
+    value.as_sign_words().1.len() as u64
 }
 
 fn data(arguments: Arguments<'_>) -> Result<&[Value], Error> {
@@ -125,9 +131,8 @@ pub(super) fn mean(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Valu
 
 pub(super) fn median(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Value, Error> {
     let items = data(arguments)?;
-    let steps = u64::from(usize::BITS - items.len().leading_zeros());
-    let largest = items.iter().map(|item| item.heap_bytes().unwrap_or(8)).max().unwrap_or(8);
-    budget.spend((items.len() as u64).saturating_mul(steps).saturating_mul(largest))?;
+    let longest = items.iter().map(|item| item.heap_bytes().unwrap_or(8)).max().unwrap_or(8) / 8;
+    budget.spend(price::sort(items.len() as u64, longest))?;
     let sorted = if items.len() < SHORT_LIST { insertion_sorted(items)? } else { sorted(items)? };
     let Some(last) = sorted.len().checked_sub(1) else {
         return Err(Error::statistics("no median for empty data"));
@@ -145,7 +150,7 @@ pub(super) fn median(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Va
 /// As `CPython` sorts short lists, so that NaN, which has no order, ends up in the same place: a run at the start,
 /// then binary insertion.
 fn insertion_sorted(items: &[Value]) -> Result<Vec<&Value>, Error> {
-    let less = |left: &Value, right: &Value| number::compare(Comparison::Less, left, right);
+    let less = |left: &Value, right: &Value| number::compare_paid(Comparison::Less, left, right);
     let mut sorted: Vec<&Value> = Vec::with_capacity(items.len());
     let mut is_descending = false;
     let mut is_first_run = true;
@@ -185,7 +190,7 @@ fn insertion_sorted(items: &[Value]) -> Result<Vec<&Value>, Error> {
 fn sorted(items: &[Value]) -> Result<Vec<&Value>, Error> {
     if let Some(first) = items.first() {
         for item in items {
-            number::compare(Comparison::Less, item, first)?;
+            number::compare_paid(Comparison::Less, item, first)?;
         }
     }
     let mut sorted: Vec<&Value> = items.iter().collect();
@@ -197,8 +202,10 @@ fn sorted(items: &[Value]) -> Result<Vec<&Value>, Error> {
 fn order(left: &Value, right: &Value) -> Ordering {
     let is_nan = |value: &Value| matches!(value, Value::Float(value) if value.is_nan());
     match (is_nan(left), is_nan(right)) {
-        (false, false) if number::compare(Comparison::Less, left, right).unwrap_or(false) => Ordering::Less,
-        (false, false) if number::compare(Comparison::Less, right, left).unwrap_or(false) => {
+        (false, false) if number::compare_paid(Comparison::Less, left, right).unwrap_or(false) => {
+            Ordering::Less
+        }
+        (false, false) if number::compare_paid(Comparison::Less, right, left).unwrap_or(false) => {
             Ordering::Greater
         }
         (left, right) => left.cmp(&right),
@@ -228,8 +235,7 @@ fn sample_variance(
     match sums.total {
         Total::Special(total) => Ok(Variance::Special(total / (count_as_float(sums.count) - 1.0))),
         Total::Exact(total) => {
-            let limbs = total.as_sign_words().1.len() as u64;
-            budget.spend(limbs.saturating_mul(limbs))?;
+            budget.spend(price::variance(limbs_of(&total).max(limbs_of(&sums.squares) / 2)))?;
             let dividend = &count * sums.squares - &total * &total;
             let divisor = (&count * (&count - IBig::from(1))) << (2 * FRACTION_BITS);
             Ok(Variance::Exact { dividend, divisor, has_float: sums.has_float })
@@ -246,7 +252,7 @@ fn variance_around(
 ) -> Result<Variance, Error> {
     let mut squares = Vec::with_capacity(items.len());
     for item in items {
-        budget.spend(limits::FUEL_PER_INSTRUCTION)?;
+        budget.spend(price::ITEM)?;
         let deviation = number::binary(Binary::Subtract, item, centre, budget)?;
         let square = number::binary(Binary::Multiply, &deviation, &deviation, budget)?;
         if matches!(square, Value::Complex(..)) {
@@ -286,8 +292,7 @@ pub(super) fn stdev(arguments: Arguments<'_>, budget: &mut Budget) -> Result<Val
             "'float' object has no attribute 'numerator'",
         )),
         Variance::Exact { dividend, divisor, .. } => {
-            let limbs = (dividend.as_sign_words().1.len() + divisor.as_sign_words().1.len()) as u64;
-            budget.spend(limbs.saturating_mul(limbs).saturating_mul(3))?;
+            budget.spend(price::root_of_fraction(limbs_of(&dividend), limbs_of(&divisor)))?;
             let fraction = RBig::from_parts_signed(dividend, divisor);
             let (dividend, divisor) = fraction.into_parts();
             square_root(&dividend.into_parts().1, &divisor, budget).map(Value::Float)

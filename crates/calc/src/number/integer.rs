@@ -6,7 +6,8 @@
 
 use crate::budget::Budget;
 use crate::error::Error;
-use crate::limits;
+use crate::program::Binary;
+use crate::{limits, price};
 use dashu_base::{DivRem, Sign};
 use dashu_int::{IBig, UBig};
 use dashu_ratio::Relaxed;
@@ -153,7 +154,10 @@ impl Integer {
     pub(crate) fn charge_for_text(&self, budget: &mut Budget) -> Result<(), Error> {
         match &self.0 {
             Repr::Small(_) => Ok(()),
-            Repr::Big(_) => budget.spend(self.limbs() * self.limbs()),
+            // Of more digits none is written.
+            Repr::Big(_) => {
+                budget.spend(price::text(self.bits().min(BITS_OF_MOST_DIGITS).div_ceil(BITS_PER_LIMB)))
+            }
         }
     }
 
@@ -251,7 +255,7 @@ impl Integer {
         {
             return Ok(Self::from(sum));
         }
-        budget.spend(self.limbs() + other.limbs())?;
+        budget.spend(price::integers(Binary::Add, self.limbs(), other.limbs()))?;
         bounded(&*self.to_big() + &*other.to_big())
     }
 
@@ -261,7 +265,7 @@ impl Integer {
         {
             return Ok(Self::from(difference));
         }
-        budget.spend(self.limbs() + other.limbs())?;
+        budget.spend(price::integers(Binary::Subtract, self.limbs(), other.limbs()))?;
         bounded(&*self.to_big() - &*other.to_big())
     }
 
@@ -272,13 +276,13 @@ impl Integer {
             return Ok(Self::from(product));
         }
         check_estimate(self.bits() + other.bits())?;
-        budget.spend(self.limbs() * other.limbs())?;
+        budget.spend(price::integers(Binary::Multiply, self.limbs(), other.limbs()))?;
         bounded(&*self.to_big() * &*other.to_big())
     }
 
     /// The floor of the quotient, and the remainder with the divisor's sign. The caller excludes a zero divisor.
     fn divide_big(&self, divisor: &Self, budget: &mut Budget) -> Result<(IBig, IBig), Error> {
-        budget.spend(divisor.limbs() * (self.limbs().saturating_sub(divisor.limbs()) + 1))?;
+        budget.spend(price::integers(Binary::FloorDivide, self.limbs(), divisor.limbs()))?;
         let (left, right) = (self.to_big(), divisor.to_big());
         let (quotient, remainder) = (&*left).div_rem(&*right);
         if remainder.is_zero() || remainder.sign() == right.sign() {
@@ -335,7 +339,7 @@ impl Integer {
         if self.is_zero() {
             return Ok(if divisor.is_negative() { -0.0 } else { 0.0 });
         }
-        budget.spend(self.limbs() * divisor.limbs() + ESTIMATE_SLACK)?;
+        budget.spend(price::integers(Binary::Divide, self.limbs(), divisor.limbs()))?;
         let quotient = Relaxed::from_parts_signed(self.to_big().into_owned(), divisor.to_big().into_owned());
         let float = quotient.to_f64().value();
         if float.is_infinite() {
@@ -368,7 +372,7 @@ impl Integer {
         let bits = (self.log2() * f64::from(exponent)).min(u64::MAX as f64) as u64;
         check_estimate(bits)?;
         let limbs = bits / BITS_PER_LIMB + 1;
-        budget.spend(limbs * limbs)?;
+        budget.spend(price::integers(Binary::Power, limbs, 0))?;
         bounded(self.to_big().pow(exponent as usize))
     }
 
@@ -410,7 +414,7 @@ impl Integer {
         }
         let count = count.to_i64().and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
         check_estimate(self.bits().saturating_add(count as u64))?;
-        budget.spend(self.limbs() + count as u64 / BITS_PER_LIMB)?;
+        budget.spend(price::integers(Binary::ShiftLeft, self.limbs(), count as u64 / BITS_PER_LIMB))?;
         bounded(&*self.to_big() << count)
     }
 
@@ -422,7 +426,7 @@ impl Integer {
         if count as u64 >= self.bits() {
             return Ok(Self::from(if self.is_negative() { -1 } else { 0 }));
         }
-        budget.spend(self.limbs())?;
+        budget.spend(price::integers(Binary::ShiftRight, self.limbs(), 0))?;
         Ok(Self::from(&*self.to_big() >> count))
     }
 
@@ -430,7 +434,7 @@ impl Integer {
         if let (Repr::Small(left), Repr::Small(right)) = (&self.0, &other.0) {
             return Ok(Self::from(left & right));
         }
-        budget.spend(self.limbs() + other.limbs())?;
+        budget.spend(price::integers(Binary::And, self.limbs(), other.limbs()))?;
         bounded(&*self.to_big() & &*other.to_big())
     }
 
@@ -438,7 +442,7 @@ impl Integer {
         if let (Repr::Small(left), Repr::Small(right)) = (&self.0, &other.0) {
             return Ok(Self::from(left | right));
         }
-        budget.spend(self.limbs() + other.limbs())?;
+        budget.spend(price::integers(Binary::Or, self.limbs(), other.limbs()))?;
         bounded(&*self.to_big() | &*other.to_big())
     }
 
@@ -446,7 +450,7 @@ impl Integer {
         if let (Repr::Small(left), Repr::Small(right)) = (&self.0, &other.0) {
             return Ok(Self::from(left ^ right));
         }
-        budget.spend(self.limbs() + other.limbs())?;
+        budget.spend(price::integers(Binary::Xor, self.limbs(), other.limbs()))?;
         bounded(&*self.to_big() ^ &*other.to_big())
     }
 
@@ -456,19 +460,27 @@ impl Integer {
         {
             return Ok(Self::from(negative));
         }
-        budget.spend(self.limbs())?;
+        budget.spend(price::linear(self.limbs()))?;
         Ok(Self::from(-&*self.to_big()))
     }
 
     pub(crate) fn absolute(&self, budget: &mut Budget) -> Result<Self, Error> {
-        if self.is_negative() { self.negate(budget) } else { Ok(self.clone()) }
+        if self.is_negative() { self.negate(budget) } else { self.copy(budget) }
+    }
+
+    /// The same integer once more.
+    pub(crate) fn copy(&self, budget: &mut Budget) -> Result<Self, Error> {
+        if let Repr::Big(_) = self.0 {
+            budget.spend(price::copy(self.limbs()))?;
+        }
+        Ok(self.clone())
     }
 
     pub(crate) fn invert(&self, budget: &mut Budget) -> Result<Self, Error> {
         if let Repr::Small(value) = &self.0 {
             return Ok(Self::from(!value));
         }
-        budget.spend(self.limbs())?;
+        budget.spend(price::linear(self.limbs()))?;
         bounded(!self.to_big().into_owned())
     }
 }

@@ -7,14 +7,13 @@
 use super::integer::{Integer, check_estimate};
 use crate::budget::Budget;
 use crate::error::Error;
+use crate::price;
 use dashu_base::{Gcd, SquareRoot};
 use dashu_int::fast_div::ConstDivisor;
 use dashu_int::{IBig, UBig};
 
-/// The greatest common divisor takes about this many times the fuel of a product.
-const GCD_FACTOR: u64 = 3;
 /// How many factors a binomial coefficient takes in one step.
-const FACTORS_AT_ONCE: u64 = 48;
+const FACTORS_AT_ONCE: u64 = 256;
 /// Ranges up to this length are multiplied one by one.
 const SHORT_PRODUCT: u64 = 8;
 
@@ -33,7 +32,7 @@ impl Integer {
         budget: &mut Budget,
     ) -> Result<Self, Error> {
         if !digits.is_negative() {
-            return Ok(self.clone());
+            return self.copy(budget);
         }
         let places = digits.to_i64().map_or(u64::MAX, i64::unsigned_abs);
         // Here the power of ten is more than twice the number.
@@ -70,12 +69,11 @@ impl Integer {
         }
         let base = self.modulo(&size, budget)?;
         let limbs = size.limbs();
-        let squarings = exponent.bits() + 4;
-        budget.spend(squarings.saturating_mul(limbs.saturating_mul(limbs).saturating_mul(2)))?;
+        budget.spend(price::power_modulo(exponent, limbs))?;
         let ring = ConstDivisor::new(size.magnitude());
         let mut reduced = ring.reduce(base.magnitude());
         if exponent.is_negative() {
-            budget.spend(limbs.saturating_mul(limbs).saturating_mul(GCD_FACTOR * 2))?;
+            budget.spend(price::inverse(limbs))?;
             reduced = reduced
                 .inv()
                 .ok_or_else(|| Error::value_error("base is not invertible for the given modulus"))?;
@@ -91,7 +89,7 @@ impl Integer {
         if self.is_zero() {
             return other.absolute(budget);
         }
-        budget.spend((self.limbs() * other.limbs()).saturating_mul(GCD_FACTOR) + 64)?;
+        budget.spend(price::divisor(self.limbs(), other.limbs()))?;
         Ok(Self::from(IBig::from(self.magnitude().gcd(other.magnitude()))))
     }
 
@@ -105,7 +103,7 @@ impl Integer {
 
     /// The integer part of the square root; the caller excludes negative numbers.
     pub(crate) fn square_root(&self, budget: &mut Budget) -> Result<Self, Error> {
-        budget.spend(self.limbs() * self.limbs() + 64)?;
+        budget.spend(price::root(self.limbs()))?;
         Ok(Self::from(IBig::from(self.magnitude().sqrt())))
     }
 
@@ -137,11 +135,12 @@ impl Integer {
         let least_bits = k as f64 * (self.log2() - (k as f64).log2());
         check_estimate(to_bits(least_bits))?;
         // Every factor is multiplied to the result so far and its counterpart divided out.
-        let factor_limbs = k.saturating_mul(self.bits()) / 64 + k / 48 + 1;
         let limbs = to_bits(least_bits) / 64 + self.limbs() + 1;
-        budget.spend(
-            factor_limbs.saturating_mul(limbs).saturating_mul(3).saturating_add(k.saturating_mul(16)),
-        )?;
+        let (factors, part) =
+            (k.min(FACTORS_AT_ONCE), k.min(FACTORS_AT_ONCE).saturating_mul(self.bits()) / 64 + 1);
+        let steps = k.div_ceil(FACTORS_AT_ONCE);
+        let both = price::falling(self.limbs(), factors, part).saturating_mul(2);
+        budget.spend(price::choose(steps, limbs, part).saturating_add(both.saturating_mul(steps)))?;
         check_exact(choose(&self.magnitude(), k))
     }
 
@@ -172,7 +171,7 @@ fn falling(top: &Integer, count: u64, budget: &mut Budget) -> Result<Integer, Er
         if count_bits + 1.0 <= top_bits { top_bits - 1.0 } else { count_bits - std::f64::consts::LOG2_E };
     check_estimate(to_bits(count as f64 * bits_per_factor))?;
     let limbs = to_bits(count as f64 * top_bits) / 64 + 1;
-    budget.spend(limbs.saturating_mul(limbs) + count.saturating_mul(16))?;
+    budget.spend(price::falling(top.limbs(), count, limbs))?;
     check_exact(product(top.magnitude(), count))
 }
 
