@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::confinement::{Confinement, Exec, Network, Processes};
 use crate::filesystem::{SystemFiles, is_hidden};
 use crate::identity::Becoming;
-use crate::limits::{NO_CORE, PROCESSES};
+use crate::limits::{LOCKED_BYTES, NO_CORE, PROCESSES, QUEUE_BYTES, SIGNALS_PENDING};
 use crate::machine::{Feature, Machine, highest_process_number};
 use crate::program::Program;
 use crate::rule::{Input, Rule};
@@ -132,7 +132,9 @@ impl Entry {
         let descriptors = descriptor_limit(u64::from(confinement.limits.descriptors));
         // The first that the command cannot have.
         let program_number = i32::try_from(descriptors).unwrap_or(i32::MAX);
-        let subject = Subject::command(confinement.network, confinement.exec, program_number.unsigned_abs());
+        let counted = machine.has(Feature::ControlGroups);
+        let subject =
+            Subject::command(confinement.network, confinement.exec, counted, program_number.unsigned_abs());
         let filter = machine
             .has(Feature::Seccomp)
             .then(|| Rc::clone(filters.entry(subject).or_insert_with(|| Rc::new(Filter::new(subject)))));
@@ -197,6 +199,10 @@ fn limits(confinement: &Confinement, machine: Machine, descriptors: u64) -> Vec<
         (Resource::Nofile, descriptors, descriptors),
         (Resource::Fsize, limits.file_bytes, limits.file_bytes),
         (Resource::Core, NO_CORE, NO_CORE),
+        // Counted by user, so the narrow ones are the command's own share of it.
+        (Resource::Sigpending, SIGNALS_PENDING, SIGNALS_PENDING),
+        (Resource::Memlock, LOCKED_BYTES, LOCKED_BYTES),
+        (Resource::Msgqueue, QUEUE_BYTES, QUEUE_BYTES),
     ];
     if !machine.has(Feature::ProcessLimit) {
         let processes = PROCESSES_OF_A_USER.max(u64::from(limits.processes.max(PROCESSES)));

@@ -88,7 +88,7 @@ impl Grouped {
 
     /// Starts the command, which inherits that it is ended before this process is.
     fn start(&mut self, start: impl FnOnce() -> Result<Pid, NotExecuted>) -> Result<Pid, NotExecuted> {
-        let failed = |error: io::Error| NotExecuted::Failed(Step::ControlGroup, errno(&error));
+        let failed = |error: io::Error| (Step::ControlGroup, errno(&error));
         self.preference.write_all(FIRST_TO_GO).map_err(failed)?;
         let started = start();
         self.preference.write_all(self.own_preference.as_bytes()).map_err(failed)?;
@@ -146,10 +146,14 @@ impl Prepared {
     }
 }
 
-/// Waits for the order and carries it out. Nothing where the server is gone, or never gave one.
+/// Waits for the order and carries it out. Nothing where the server is gone without one.
 fn serve(socket: &OwnedFd, book: &Book, prepared: &mut Preparation) -> Option<FromJail> {
-    wait_for(&[socket.as_fd()], None).ok()?;
-    let mut received = socket::receive_order(socket).ok().filter(|received| !received.bytes.is_empty())?;
+    let received = wait_for(&[socket.as_fd()], None).and_then(|_| socket::receive_order(socket));
+    let mut received = match received {
+        Ok(received) if received.bytes.is_empty() => return None,
+        Ok(received) => received,
+        Err(error) => return Some(failed(Step::Order, &error)),
+    };
     let order = Order::decode(&received.bytes);
     // They may hold secrets.
     received.bytes.zeroize();
@@ -260,11 +264,10 @@ fn start(
         None => child.start(),
     };
     let pid = pid.map_err(|error| match error {
-        NotExecuted::Failed(Step::Exec, Errno::NOENT | Errno::ACCESS | Errno::NOEXEC) => {
+        (Step::Exec, Errno::NOENT | Errno::ACCESS | Errno::NOEXEC) => {
             FromJail::Missing("the system does not execute this file".to_owned())
         }
-        NotExecuted::Failed(step, errno) => FromJail::Failed(step, errno.raw_os_error()),
-        NotExecuted::CalledOff => FromJail::Ended(End::Cancelled, Usage::default()),
+        (step, errno) => FromJail::Failed(step, errno.raw_os_error()),
     })?;
     Ok(Command {
         pid,
@@ -340,15 +343,14 @@ impl Command {
                     break Why::Ending(End::OutOfMemory);
                 }
                 Ok(Wait::Ready([true, ..])) => match received(socket) {
-                    Heard::Order(ToJail::OutputLimit) => break Why::Ending(End::OutputLimit),
-                    Heard::Nothing => {}
-                    // A server that is gone, or no longer makes sense, has no use for what would come.
-                    Heard::Order(ToJail::Cancel | ToJail::Go) | Heard::End => {
-                        break Why::Ending(End::Cancelled);
-                    }
+                    Ok(None) => {}
+                    Ok(Some(ToJail::Cancel)) => break Why::Ending(End::Cancelled),
+                    Ok(Some(ToJail::OutputLimit)) => break Why::Ending(End::OutputLimit),
+                    Ok(Some(ToJail::Go)) => break Why::Lost("the server said to begin twice".to_owned()),
+                    Err(reason) => break Why::Lost(reason),
                 },
                 Ok(Wait::Ready(_)) => {}
-                Err(_) => break Why::Ending(End::Cancelled),
+                Err(error) => break Why::Lost(format!("waiting for the command failed: {error}")),
             }
         };
         let end = match why {
@@ -359,6 +361,10 @@ impl Command {
             Why::Ending(end) => {
                 self.terminate(signals);
                 end
+            }
+            Why::Lost(reason) => {
+                self.kill_what_is_left(signals);
+                return FromJail::Lost(reason);
             }
         };
         self.kill_what_is_left(signals);
@@ -460,19 +466,17 @@ fn ran_out_of_memory(group: &mut Option<&mut Watched>) -> bool {
 enum Why {
     Ended(Status),
     Ending(End),
+    /// It cannot be watched any more.
+    Lost(String),
 }
 
-enum Heard {
-    Order(ToJail),
-    Nothing,
-    End,
-}
-
-fn received(socket: &OwnedFd) -> Heard {
+/// The server's next word, if there is one, or why there will be none.
+fn received(socket: &OwnedFd) -> Result<Option<ToJail>, String> {
     match socket::receive(socket) {
-        Ok(message) => ToJail::decode(&message.bytes).map_or(Heard::End, Heard::Order),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
-        Err(_) => Heard::End,
+        Ok(message) if message.bytes.is_empty() => Err("the server is gone".to_owned()),
+        Ok(message) => ToJail::decode(&message.bytes).map(Some).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(format!("the server cannot be heard: {error}")),
     }
 }
 

@@ -32,6 +32,7 @@ mod keeper;
 mod launcher;
 
 mod book;
+mod calls;
 mod filesystem;
 mod groups;
 mod identity;
