@@ -32,6 +32,8 @@ pub enum Step {
     FileRules,
     /// The order (before the fork).
     Order,
+    /// A user for the jail (before the fork).
+    JailUser,
     /// The fork.
     Fork,
     /// Standard input, output and error, and no other descriptor.
@@ -70,7 +72,7 @@ pub enum Step {
 
 impl Step {
     /// In their order.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Namespaces,
         Self::Mounts,
         Self::Proc,
@@ -78,6 +80,7 @@ impl Step {
         Self::ControlGroup,
         Self::FileRules,
         Self::Order,
+        Self::JailUser,
         Self::Fork,
         Self::Descriptors,
         Self::Session,
@@ -107,6 +110,7 @@ impl Step {
             Self::ControlGroup => "control group",
             Self::FileRules => "rules for files",
             Self::Order => "order",
+            Self::JailUser => "a user for the jail (jail_users)",
             Self::Fork => "fork",
             Self::Descriptors => "descriptors",
             Self::Session => "session",
@@ -149,6 +153,8 @@ pub(crate) struct Child<'a> {
     pub(crate) process_limit: Option<(BorrowedFd<'a>, &'a [u8])>,
     pub(crate) network: Option<BorrowedFd<'a>>,
     pub(crate) becoming: &'a Becoming,
+    /// The user that its jail has for itself, where there is one.
+    pub(crate) user_of_jail: Option<u32>,
     pub(crate) ruleset: Option<BorrowedFd<'a>>,
     pub(crate) filter: Option<&'a Filter>,
     /// Where the word to execute the program comes from.
@@ -217,7 +223,7 @@ impl Child<'_> {
         if let Some(network) = self.network {
             rustix::thread::move_into_link_name_space(network, None).map_err(failed(Step::Network))?;
         }
-        self.becoming.irrevocably()?;
+        self.becoming.irrevocably(self.user_of_jail)?;
         // A change of user takes this away.
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
             .map_err(failed(Step::Signals))?;

@@ -29,11 +29,18 @@ use crate::outcome::{End, Usage};
 use crate::processes::{Ended, Reaped, Status, clear_signals, leave, reap, take_signals};
 use crate::rule::Input;
 use crate::socket;
+use crate::users::TakenUser;
 
 /// Everything of a jail, from its first moment to its last.
-pub(crate) fn live(socket: &OwnedFd, book: &Book, number: u32, group: Option<&Group>) -> ! {
+pub(crate) fn live(
+    socket: &OwnedFd,
+    book: &Book,
+    number: u32,
+    group: Option<&Group>,
+    user: Option<&io::Result<TakenUser>>,
+) -> ! {
     let mut prepared = Prepared::new(book, number, group);
-    if let Some(answer) = serve(socket, book, &mut prepared) {
+    if let Some(answer) = serve(socket, book, &mut prepared, user) {
         // A server that is gone needs no answer.
         let _ = socket::send(socket, &answer.encode(), &[]);
     }
@@ -147,7 +154,12 @@ impl Prepared {
 }
 
 /// Waits for the order and carries it out. Nothing where the server is gone without one.
-fn serve(socket: &OwnedFd, book: &Book, prepared: &mut Preparation) -> Option<FromJail> {
+fn serve(
+    socket: &OwnedFd,
+    book: &Book,
+    prepared: &mut Preparation,
+    user: Option<&io::Result<TakenUser>>,
+) -> Option<FromJail> {
     let received = wait_for(&[socket.as_fd()], None).and_then(|_| socket::receive_order(socket));
     let mut received = match received {
         Ok(received) if received.bytes.is_empty() => return None,
@@ -175,8 +187,19 @@ fn serve(socket: &OwnedFd, book: &Book, prepared: &mut Preparation) -> Option<Fr
     if stdin.is_some() && entry.input == Input::None {
         return Some(FromJail::Refused("the command's rule permits no standard input".to_owned()));
     }
+    let user = match user.filter(|_| entry.becoming.is_of_jail()) {
+        Some(Err(error)) => return Some(failed(Step::JailUser, error)),
+        Some(Ok(taken)) => Some(taken.user),
+        None => None,
+    };
+    if let Ok(Some((user, group))) = entry.becoming.change(user) {
+        for stream in [stdin, Some(stdout), Some(stderr)].into_iter().flatten() {
+            // Pipes are files of the server's, and programs open /dev/stdout by its name. Without it that alone fails.
+            let _ = rustix::fs::fchown(stream, Some(user), Some(group));
+        }
+    }
     let standard = [stdin.unwrap_or(book.null.as_fd()), stdout, stderr];
-    let started = start(&order, entry, book, prepared, standard, socket);
+    let started = start(&order, entry, book, prepared, standard, socket, user);
     // Only the command shall hold its streams, and its secrets, from now on.
     drop((received, order));
     let group = prepared.group.as_mut().map(|group| &mut group.watched);
@@ -197,6 +220,7 @@ fn start(
     prepared: &mut Prepared,
     standard: [BorrowedFd<'_>; 3],
     socket: &OwnedFd,
+    user_of_jail: Option<u32>,
 ) -> Result<Command, FromJail> {
     let machine = book.machine;
     // First the rule's own files: a path among the arguments is looked for where the command will find it.
@@ -253,6 +277,7 @@ fn start(
             .map(|limit| (limit.as_fd(), entry.process_limit.as_slice())),
         network: network.map(File::as_fd),
         becoming: &entry.becoming,
+        user_of_jail,
         ruleset: ruleset.as_ref().map(OwnedFd::as_fd),
         filter: entry.filter.as_deref(),
         socket: socket.as_fd(),
@@ -264,9 +289,9 @@ fn start(
         None => child.start(),
     };
     let pid = pid.map_err(|error| match error {
-        (Step::Exec, Errno::NOENT | Errno::ACCESS | Errno::NOEXEC) => {
-            FromJail::Missing("the system does not execute this file".to_owned())
-        }
+        (Step::Exec, Errno::NOENT | Errno::ACCESS | Errno::NOEXEC) => FromJail::Missing(
+            "the system does not execute this file, or not as the command's user".to_owned(),
+        ),
         (step, errno) => FromJail::Failed(step, errno.raw_os_error()),
     })?;
     Ok(Command {
