@@ -15,6 +15,7 @@ mod raw_curve;
 #[allow(dead_code, reason = "other test programs need more of it")]
 mod raw_peer;
 mod served;
+mod shared;
 
 mod accounts;
 mod attacks;

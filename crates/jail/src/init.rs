@@ -19,10 +19,10 @@ use zeroize::Zeroize as _;
 use crate::book::{Book, Entry};
 use crate::child::{Child, NotExecuted, Step};
 use crate::confinement::{Exec, Network, Processes};
-use crate::filesystem::{self, FileRules, Kept, Use};
+use crate::filesystem::{self, FileRules, Kept, Outside, SystemFiles, Use};
 use crate::groups::{Group, Watched};
 use crate::limits::{REAP_TIME, TERMINATION_GRACE};
-use crate::machine::{Feature, process_number};
+use crate::machine::{Feature, Privilege, process_number};
 use crate::message::{FromJail, Order, ToJail};
 use crate::namespaces;
 use crate::outcome::{End, Usage};
@@ -53,6 +53,10 @@ struct Prepared {
     signals: OwnedFd,
     rules: Option<FileRules>,
     kept: Vec<Kept>,
+    /// Where the jail has mounts of its own: those of the machine.
+    outside: Option<Outside>,
+    /// The system's files, where those of the book were replaced.
+    system: Option<SystemFiles>,
     process_limit: Option<File>,
     group: Option<Grouped>,
     /// Where the number of the next process is set.
@@ -126,30 +130,79 @@ impl Prepared {
                 .map_err(|errno| (Step::Namespaces, errno.into()))?;
         }
         rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
-        let mut kept = vec![];
         let process_limit = if machine.has(Feature::ProcessLimit) {
             Some(filesystem::open_process_limit().map_err(failed(Step::ProcessLimit))?)
         } else {
             None
         };
+        let outside =
+            machine.has(Feature::Namespaces).then(Outside::open).transpose().map_err(failed(Step::Mounts))?;
+        let mut prepared = Self {
+            signals,
+            rules: None,
+            kept: vec![],
+            outside,
+            system: None,
+            process_limit,
+            group,
+            last_number,
+            number: process_number(number),
+        };
+        prepared.enclose(book)?;
+        prepared.write_rules(book).map_err(failed(Step::FileRules))?;
+        Ok(prepared)
+    }
+
+    /// The jail's own view of the files, on top of the mounts that this process sees.
+    fn enclose(&mut self, book: &Book) -> Result<(), (Step, io::Error)> {
+        let failed = |step| move |error: io::Error| (step, error);
+        let machine = book.machine;
         if machine.has(Feature::Namespaces) {
             namespaces::separate().map_err(failed(Step::Namespaces))?;
             if machine.has(Feature::PrivateTmp) {
-                kept = filesystem::seal(&book.kept).map_err(failed(Step::Mounts))?;
+                self.kept = filesystem::seal(&book.kept).map_err(failed(Step::Mounts))?;
             }
             if machine.has(Feature::ProcessNamespace) && machine.has(Feature::Proc) {
                 filesystem::mount_proc().map_err(failed(Step::Proc))?;
             }
         }
-        let mut rules = None;
-        if machine.has(Feature::Landlock) {
-            let mut system = FileRules::system(&book.system).map_err(failed(Step::FileRules))?;
-            if machine.has(Feature::PrivateTmp) {
-                system = system.private_tmp().map_err(failed(Step::FileRules))?;
-            }
-            rules = Some(system);
+        Ok(())
+    }
+
+    /// The rules for the system's files, as they are now.
+    fn write_rules(&mut self, book: &Book) -> io::Result<()> {
+        if !book.machine.has(Feature::Landlock) {
+            return Ok(());
         }
-        Ok(Self { signals, rules, kept, process_limit, group, last_number, number: process_number(number) })
+        self.system = (!book.system.is_current()).then(SystemFiles::open);
+        let rules = FileRules::system(self.system.as_ref().unwrap_or(&book.system))?;
+        let has_tmp = book.machine.has(Feature::PrivateTmp);
+        self.rules = Some(if has_tmp { rules.private_tmp()? } else { rules });
+        Ok(())
+    }
+
+    /// Makes good for what was mounted or replaced on the machine since the jail was made ready. From now on nothing more
+    /// appears in it.
+    fn bring_up_to_date(&mut self, book: &Book) -> Result<(), (Step, io::Error)> {
+        let failed = |step| move |error: io::Error| (step, error);
+        let mut remade = false;
+        if let Some(outside) = &self.outside {
+            filesystem::close_to_mounts().map_err(failed(Step::Mounts))?;
+            if outside.has_changed().map_err(failed(Step::Mounts))? {
+                remade = outside.enter().map_err(failed(Step::Mounts))?;
+                if remade {
+                    self.kept = vec![];
+                    self.enclose(book)?;
+                    filesystem::close_to_mounts().map_err(failed(Step::Mounts))?;
+                } else if book.machine.has(Feature::PrivateTmp) {
+                    filesystem::seal_again().map_err(failed(Step::Mounts))?;
+                }
+            }
+        }
+        if remade || !self.system.as_ref().unwrap_or(&book.system).is_current() {
+            self.write_rules(book).map_err(failed(Step::FileRules))?;
+        }
+        Ok(())
     }
 }
 
@@ -223,6 +276,10 @@ fn start(
     user_of_jail: Option<u32>,
 ) -> Result<Command, FromJail> {
     let machine = book.machine;
+    prepared.bring_up_to_date(book).map_err(|(step, error)| failed(step, &error))?;
+    if machine.has(Feature::PrivateTmp) {
+        filesystem::shrink_private_tmp(entry.memory).map_err(|error| failed(Step::Mounts, &error))?;
+    }
     // First the rule's own files: a path among the arguments is looked for where the command will find it.
     filesystem::restore(&prepared.kept, &entry.kept, &entry.write)
         .map_err(|error| failed(Step::Mounts, &error))?;
@@ -242,6 +299,12 @@ fn start(
         && machine.has(Feature::Proc)
     {
         filesystem::show_machine_proc().map_err(|error| failed(Step::Proc, &error))?;
+    }
+    if machine.has(Feature::Proc)
+        && entry.becoming.may_be_root()
+        && machine.privilege == Privilege::Administrator
+    {
+        filesystem::mask_kernel().map_err(|error| failed(Step::Proc, &error))?;
     }
     if machine.has(Feature::ProcessNamespace) {
         prepared.number_next_process(entry.processes);
