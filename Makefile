@@ -3,8 +3,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench bench-calc bench-history bench-ids bench-jail soak soak-jail soak-overload fuzz fmt clean \
-	format dependencies lint docs rust-tests client-tests
+.PHONY: help demo test test-systemd bench bench-calc bench-history bench-ids bench-jail soak soak-jail soak-overload fuzz fmt clean \
+	format dependencies lint docs rust-tests elsewhere-tests client-tests
 
 # rustup's programs, also in a shell that was open before they were installed.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 60
 SOAK_COMMANDS ?= 100000
 OVERLOAD_SECONDS ?= 60
 HISTORY_MIB ?= 1024
-FUZZ_TARGETS := request reply expression differential columns message
+FUZZ_TARGETS := request reply expression differential columns message record
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -24,8 +24,13 @@ demo: ## Build bidden and see both kinds of work done, through real sockets
 
 test: ## Check everything: format, licences, lints, docs, all tests, old clients
 	@setup/prepare test
-	@$(MAKE) --no-print-directory format dependencies lint docs rust-tests client-tests
+	@$(MAKE) --no-print-directory format dependencies lint docs rust-tests elsewhere-tests client-tests
 	@echo "make test: everything passed"
+
+test-systemd: ## Have a real systemd run examples/bidden.service in a container; as root
+	@setup/prepare systemd
+	cargo build --profile test --locked --bin bidden
+	tests/systemd $(TARGET)/debug/bidden $(TARGET)/debian-systemd.tar
 
 bench: ## Measure bidden beside the old design; writes bench/results.md
 	@setup/prepare bench
@@ -101,6 +106,11 @@ docs:
 rust-tests:
 	cargo test --manifest-path fuzz/Cargo.toml --no-default-features --locked
 	cargo test --workspace --locked
+
+# All of it built already. The whole workspace, because fewer packages would be built with other features.
+elsewhere-tests:
+	cargo test --workspace --locked --lib --test end_to_end --config "target.'cfg(all())'.runner=['$(CURDIR)/tests/elsewhere', 'ordinary-user']"
+	cargo test --workspace --locked --lib --config "target.'cfg(all())'.runner=['$(CURDIR)/tests/elsewhere', 'after-boot']"
 
 client-tests:
 	cargo build --profile test --locked --bin bidden

@@ -82,7 +82,8 @@ impl Daemon {
         Self::spawn(Command::new(BIDDEN), directory, arguments)
     }
 
-    fn spawn(mut command: Command, directory: TempDir, arguments: &[&str]) -> Self {
+    /// Serves by this command, which ends with the program.
+    pub(crate) fn spawn(mut command: Command, directory: TempDir, arguments: &[&str]) -> Self {
         let mut child = command
             .args(["serve", "--log"])
             .arg(directory.path().join("server.log"))
@@ -126,10 +127,14 @@ impl Daemon {
         std::mem::replace(&mut self.directory, tempfile::tempdir().expect("a directory"))
     }
 
-    /// Serves what `bidden.toml` in this directory says.
+    /// Serves what `bidden.toml` in this directory says, or the built-in policy where there is none.
     pub(crate) fn again(directory: TempDir) -> Self {
         let path = directory.path().join("bidden.toml");
-        Self::with_arguments(directory, &["--config", path.to_str().expect("UTF-8")])
+        if path.exists() {
+            Self::with_arguments(directory, &["--config", path.to_str().expect("UTF-8")])
+        } else {
+            Self::with_arguments(directory, &["--listen", "tcp://127.0.0.1:*"])
+        }
     }
 
     /// The same, and where it was, so that its clients find it again.

@@ -14,6 +14,9 @@ use crate::served::{ask, receive};
 
 const MARK: &str = "hunter2";
 
+/// One that a person types on a command line, where other tests find it.
+const TYPED: &str = "hunter3";
+
 /// A command that tells what it got only by its length, and takes its time.
 const POLICY: &str = r#"
 [commands.login]
@@ -269,15 +272,16 @@ fn nothing_says_what_the_operator_put_into_the_environment() {
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8(text).expect("text");
         holds_no_secret(&text);
+        assert!(!text.contains(TYPED), "{text}");
         text
     };
     std::fs::write(path, POLICY).expect("written");
     let explain = ["policy", "explain", "--config", path, "--user", "local", "--"];
-    let words = ["login", "-p", "hunter2", "example.org", "0", "hunter2"];
+    let words = ["login", "-p", TYPED, "example.org", "0", TYPED];
     let explained = run(&[&explain[..], &words].concat());
     assert!(explained.starts_with("yes"), "{explained}");
     assert!(explained.contains("secret   in the variables PASSWORD, PIN"), "{explained}");
-    assert!(run(&[&explain[..], &["login", "-x", "hunter2"]].concat()).starts_with("no, invalid_parameters"));
+    assert!(run(&[&explain[..], &["login", "-x", TYPED]].concat()).starts_with("no, invalid_parameters"));
     assert!(run(&["policy", "check", path]).contains("is correct"));
     let wrong = POLICY.replace("{ TOKEN = \"hunter2-of-the-operator\" }", "\"TOKEN=hunter2\"");
     std::fs::write(path, &wrong).expect("written");

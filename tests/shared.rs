@@ -2,11 +2,11 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use serde_json::{Value, json};
 
-use crate::jailed::{RUN_IT, Workshop, bare, permit, rule, shell};
+use crate::jailed::{RUN_IT, Workshop, as_server, bare, permit, rule, shell};
 use crate::served::{ask, with_policy};
 
 /// Several runs of one program, each with its arguments, in one server. The program is run outside first, where each must
@@ -82,8 +82,7 @@ fn the_machine_s_sockets_have_no_names_without_a_network() {
 #[test]
 fn leases_notifications_and_long_pipes_are_refused() {
     let runs: [&[&str]; 3] = [&["lease", "/etc/hosts"], &["notify", "/usr"], &["pipe"]];
-    let keys = if rustix::process::geteuid().is_root() { "user = \"root\"" } else { "" };
-    attack(Workshop::open(), "take_shared", &runs, keys, REFUSED);
+    attack(Workshop::open(), "take_shared", &runs, as_server(), REFUSED);
 }
 
 #[test]
@@ -114,6 +113,42 @@ fn jail_counts_memory() -> bool {
     let output = Command::new(env!("CARGO_BIN_EXE_bidden")).args(["doctor", "--json"]).output();
     let machine: Value = serde_json::from_slice(&output.expect("it runs").stdout).expect("JSON");
     machine["features"]["control_groups"]["there"].as_bool().expect("it is said")
+}
+
+#[test]
+fn a_private_tmp_is_no_larger_than_the_memory() {
+    let script = "head -c 20000000 /dev/zero >/tmp/file; stat -c %s /tmp/file";
+    for (memory, fits) in [("16MiB", false), ("64MiB", true)] {
+        let reply = Workshop::open().run(&shell(script, &format!("memory = {memory:?}")), RUN_IT);
+        let size: u64 = reply["result"].as_str().and_then(|told| told.trim().parse().ok()).expect("a size");
+        assert_eq!(size == 20_000_000, fits, "{reply:#}");
+    }
+}
+
+#[test]
+fn neither_the_init_nor_another_process_is_changed() {
+    let ways = ["limits", "see_limits", "affinity", "scheduler", "nice", "io", "nice_group"];
+    let victim = Victim(Command::new("/bin/sleep").arg("1000").spawn().expect("it starts"));
+    let number = victim.0.id().to_string();
+    let workshop = Workshop::open();
+    let program = workshop.attack("spoil_init");
+    for way in ways {
+        assert!(bare(&program, &[&number, way]).status.success(), "{way} fails without a jail");
+    }
+    let rule = |way: &&str| {
+        rule(&program, &["1", way], as_server()).replace("[commands.it]", &format!("[commands.{way}]"))
+    };
+    let policy: String = ways.iter().map(rule).collect();
+    with_policy(workshop.directory, &policy, async |served| {
+        let connection = served.connect().await;
+        for way in ways {
+            let request = format!(r#"{{"command_type":"os","command_name":"{way}"}}"#);
+            let reply = ask(&connection, &request).await;
+            let expected = format!("{way}: {REFUSED}\n");
+            assert_eq!((&reply["exit_code"], &reply["result"]), (&json!(1), &json!(expected)), "{reply:#}");
+        }
+        served.stop().await;
+    });
 }
 
 /// A process that is ended with its test.
@@ -183,14 +218,14 @@ fn the_kernel_s_memory_is_not_told_to_root_s_commands() {
     if !is_root("the_kernel_s_memory_is_not_told_to_root_s_commands") {
         return;
     }
-    let files = "/proc/kpageflags /proc/slabinfo /proc/vmallocinfo /proc/kcore /proc/keys /proc/iomem /proc/timer_list";
+    let files =
+        "/proc/kpageflags /proc/kpagecount /proc/slabinfo /proc/vmallocinfo /proc/kcore /proc/timer_list";
     let script = format!("for f in {files}; do head -c 16 $f 2>/dev/null; done | wc -c");
     let outside = bare(Path::new("/bin/sh"), &["-c", &script]);
     assert_ne!(String::from_utf8_lossy(&outside.stdout).trim(), "0", "outside they are told");
     for keys in ["", "user = \"root\"", "user = \"root\"\nsees_processes = true"] {
         let reply = Workshop::open().run(&shell(&script, keys), RUN_IT);
         let told = reply["result"].as_str().map(str::trim);
-        // /proc/keys tells a user's own.
         assert_eq!(told, Some("0"), "{keys}: {reply:#}");
     }
 }

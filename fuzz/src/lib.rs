@@ -6,6 +6,7 @@ mod columns;
 mod differential;
 mod expression;
 mod message;
+mod record;
 mod reply;
 mod request;
 
@@ -13,5 +14,6 @@ pub use columns::columns;
 pub use differential::differential;
 pub use expression::expression;
 pub use message::message;
+pub use record::record;
 pub use reply::reply;
 pub use request::request;

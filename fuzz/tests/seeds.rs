@@ -40,6 +40,11 @@ fn messages() {
 }
 
 #[test]
+fn records() {
+    check(fuzz::record, "record");
+}
+
+#[test]
 fn columns() {
     check(fuzz::columns, "columns");
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use client::RequestId;
+use client::{RequestId, Variable};
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use server::VerificationKey;
 
 use crate::columns::ColumnFile;
+use crate::variable;
 
 /// Runs that command or computes that formula on another machine, and nothing else.
 #[derive(Debug, Parser)]
@@ -334,6 +335,7 @@ pub(crate) struct Cancel {
 Examples:
   bidden compute '(6 + 4) * 8'
   bidden compute 'x ** 2 // 3' --var x=10
+  bidden compute 'abs(z)' --var z=3+4j
   bidden compute --json -- '-7 // 2'
   bidden compute 'price * 1.19' --column price=items.csv:price")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
@@ -343,9 +345,10 @@ pub(crate) struct Compute {
     /// Print the reply as JSON instead
     #[arg(long)]
     pub(crate) json: bool,
-    /// A value for a name in the expression; may be given again for other names
+    /// A value for a name in the expression, as Python or JSON spells it, such as 2.5, 0x10, inf or 3j; may be given
+    /// again for other names
     #[arg(long = "var", value_name = "NAME=NUMBER", value_parser = variable)]
-    pub(crate) variables: Vec<(String, String)>,
+    pub(crate) variables: Vec<Variable<'static>>,
     /// A column of numbers for a name: FILE holds raw little-endian doubles, or with :COLUMN is a CSV file with
     /// a column of this heading or number
     #[arg(long = "column", value_name = "NAME=FILE[:COLUMN]", value_parser = ColumnFile::parse)]
@@ -620,15 +623,9 @@ fn moment(text: &str) -> Result<Timestamp, String> {
     Ok(Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::MIN))
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
+fn variable(text: &str) -> Result<Variable<'static>, String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=NUMBER, such as x=2.5")?;
-    let value = value.trim();
-    match serde_json::from_str(value) {
-        Ok(serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => {
-            Ok((name.to_owned(), value.to_owned()))
-        }
-        _ => Err("the value must be a number as JSON spells it, true or false".to_owned()),
-    }
+    variable::read(name, value)
 }
 
 #[cfg(test)]

@@ -78,8 +78,12 @@ pub(crate) fn print(bytes: &[u8], raw: bool) -> io::Result<()> {
         stdout.write_all(bytes)?;
     } else {
         let (doubles, _) = bytes.as_chunks::<{ size_of::<f64>() }>();
+        let mut line = String::new();
         for double in doubles {
-            writeln!(stdout, "{:?}", f64::from_le_bytes(*double))?;
+            line.clear();
+            // A float has no digits that could be too many.
+            let _ = calc::Value::Float(f64::from_le_bytes(*double)).write_json(&mut line);
+            writeln!(stdout, "{}", client::printed(&line))?;
         }
     }
     stdout.flush()

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use client::{Action, Numbers, Variable, Verdict};
+use client::{Action, Numbers, Verdict, printed};
 
 use crate::arguments::Compute;
 use crate::ask::{another_answer, explanation, print_raw, request};
@@ -14,13 +14,9 @@ use crate::terminal::{complain, inform};
 
 pub(crate) async fn compute(arguments: Compute) -> anyhow::Result<Exit> {
     let Some(expression) = &arguments.expression else { return list_functions() };
-    let variable = |(name, number): &(String, String)| Variable {
-        name: name.clone().into(),
-        json: number.clone().into(),
-    };
     let action = Action::Compute {
         expression: expression.as_str().into(),
-        variables: arguments.variables.iter().map(variable).collect(),
+        variables: arguments.variables.clone(),
         columns: arguments.columns.iter().map(|column| column.name.as_str().into()).collect(),
         numbers: if arguments.strict { Numbers::Strict } else { Numbers::Python },
     };
@@ -39,7 +35,8 @@ pub(crate) async fn compute(arguments: Compute) -> anyhow::Result<Exit> {
             Ok(Exit::Success)
         }
         Verdict::Value { json, .. } => {
-            writeln!(io::stdout(), "{json}").context("cannot print the result")?;
+            let value = if arguments.strict { json } else { printed(&json) };
+            writeln!(io::stdout(), "{value}").context("cannot print the result")?;
             Ok(Exit::Success)
         }
         Verdict::Failed(failure) => {

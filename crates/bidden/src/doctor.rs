@@ -16,9 +16,8 @@ const PING_GROUPS: &str = "/proc/sys/net/ipv4/ping_group_range";
 
 /// Call this before this process has a second thread.
 pub(crate) fn doctor(arguments: &Doctor) -> anyhow::Result<Exit> {
-    // Before the examination, which may take this process into a user namespace.
+    let machine = jail::examine().context("cannot examine this machine")?;
     let ping = Ping::find();
-    let machine = jail::examine();
     let text = if arguments.json { as_json(machine, ping) } else { as_text(machine, ping) };
     pass_on(&mut io::stdout(), text.as_bytes()).context("cannot print")?;
     let missing = machine.missing().any(Feature::is_required);
@@ -97,6 +96,7 @@ fn as_text(machine: Machine, ping: Ping) -> String {
         machine.landlock_abi,
         ping.words()
     );
+    let _ = writeln!(text, "user: {}; owners: {}", rustix::process::geteuid().as_raw(), owners());
     let _ = writeln!(
         text,
         "{}",
@@ -107,6 +107,17 @@ fn as_text(machine: Machine, ping: Ping) -> String {
         }
     );
     text
+}
+
+/// Whose files a server that is started here can judge.
+fn owners() -> String {
+    match owner::unmapped() {
+        None => "all are known; programs must belong to root or to this user".to_owned(),
+        Some(overflow) => format!(
+            "some are unknown: this user namespace does not map every user, so programs that seem to belong to user \
+             {overflow} are refused"
+        ),
+    }
 }
 
 fn as_json(machine: Machine, ping: Ping) -> String {
@@ -130,6 +141,8 @@ fn as_json(machine: Machine, ping: Ping) -> String {
         "privilege": privilege,
         "landlock_version": machine.landlock_abi,
         "ping": ping.as_str(),
+        "user": rustix::process::geteuid().as_raw(),
+        "owners": if owner::unmapped().is_none() { "all" } else { "some" },
         "complete": !machine.missing().any(Feature::is_required),
     });
     format!("{report}\n")

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
-use client::{Action, Verdict};
+use client::{Action, Verdict, printed};
 use server::{HistoryFilter, HistoryReader, HistoryRow, RowState, history as read_history};
 use tokio::signal::unix::{SignalKind, signal};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -74,6 +74,8 @@ struct Told {
     earlier: u64,
     #[serde(default)]
     missing: Vec<Missing>,
+    #[serde(default)]
+    unreadable: u64,
 }
 
 /// Records that the server's log lacks.
@@ -110,6 +112,9 @@ async fn of_server(to: &str, arguments: &History) -> anyhow::Result<Exit> {
             }
             for Missing { first, last } in told.missing {
                 complain(&format!("records {first} to {last} of the server's log are missing"));
+            }
+            if told.unreadable > 0 {
+                complain(&format!("{} lines of the server's log are no records", told.unreadable));
             }
             Ok(Exit::Success)
         }
@@ -267,7 +272,7 @@ fn result(row: &HistoryRow) -> String {
         HistoryRow { signal: Some(signal), .. } => format!("signal {signal}"),
         HistoryRow { exit_code: Some(0), .. } => "ok".to_owned(),
         HistoryRow { exit_code: Some(code), .. } => format!("exit {code}"),
-        HistoryRow { result: Some(value), .. } => value.get().to_owned(),
+        HistoryRow { result: Some(value), .. } => printed(value.get()).into_owned(),
         HistoryRow { status: Some(status), .. } if status == "success" => "ok".to_owned(),
         HistoryRow { status, .. } => status.clone().unwrap_or_else(|| "?".to_owned()),
     };

@@ -30,6 +30,9 @@ pub(crate) const OWN_SOCKET: &str = "bidden.sock";
 /// Longest hosts.toml, in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
 
+/// Why it matters who can write hosts.toml.
+const MISLED: &str = "whoever can write it may lead you to another server";
+
 /// A server that can be named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Host {
@@ -213,13 +216,11 @@ fn read(path: &Path) -> anyhow::Result<String> {
     };
     let metadata = file.metadata().with_context(failed)?;
     let mode = metadata.mode() & 0o7777;
-    let is_foreign = ![0, rustix::process::geteuid().as_raw()].contains(&metadata.uid());
-    if mode & 0o022 != 0 || is_foreign {
-        anyhow::bail!(
-            "{} can be written by others (mode {mode:04o}, user {}): who may write it may lead you to another server",
-            path.display(),
-            metadata.uid()
-        );
+    if mode & 0o022 != 0 {
+        anyhow::bail!("{} can be written by others (mode {mode:04o}): {MISLED}", path.display());
+    }
+    if let Err(reason) = owner::check(&metadata) {
+        anyhow::bail!("{} {reason}: {MISLED}", path.display());
     }
     let mut text = String::new();
     file.take(MAX_BYTES).read_to_string(&mut text).with_context(failed)?;

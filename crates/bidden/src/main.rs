@@ -25,6 +25,7 @@ mod run;
 mod send;
 mod serve;
 mod terminal;
+mod variable;
 
 use std::process::ExitCode;
 

@@ -80,7 +80,7 @@ const OTHERS: [(u32, &str); 3] = [(0o4, "read"), (0o2, "write"), (0o1, "execute 
 /// What a command with a user of its own may not use for want of permissions, where the server is root.
 fn unusable(name: &str, command: &Command) -> Vec<String> {
     let confinement = &command.confinement;
-    if matches!(confinement.user, User::Named(_)) {
+    if !matches!(confinement.user, User::OfJail(_)) {
         return vec![];
     }
     let reads = !confinement.capabilities.contains(&Capability::DacReadSearch);
@@ -105,6 +105,7 @@ fn runs_as(user: &User) -> String {
         User::OfJail(range) => {
             format!("a user of its own, of {range}, where the server is root; the server's user otherwise")
         }
+        User::Server => "the server's user".to_owned(),
         User::Named(identity) => format!("user {}, group {}", identity.user, identity.group),
     }
 }

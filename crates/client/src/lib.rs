@@ -48,6 +48,7 @@ pub use transport::{
     read_public_key, write_certificates,
 };
 pub use wire::PublicKey;
+pub use wire::json::{StrictJson, printed, untagged};
 pub use wire::limits::{MAX_COLUMN_BYTES, MAX_REQUEST_BYTES, MAX_TIMEOUT};
 pub use wire::{
     Action, Delivery, End, ErrorCode, Event, EventKind, Failure, History, InvalidReply, Numbers, Output,

@@ -16,7 +16,7 @@ use crate::limits::{
     FIRST_PAUSE, LONGEST_ABSENCE, LONGEST_PAUSE, LONGEST_WAIT, NOT_FOUND_MARGIN, REPLY_MARGIN, WATCH_INTERVAL,
 };
 use crate::output::Delivered;
-use crate::presence::{Presence, now};
+use crate::presence::{Clock, Presence};
 
 /// A request that is under way. Dropping it leaves the command to the server.
 pub struct Ongoing<'a> {
@@ -30,6 +30,7 @@ pub struct Ongoing<'a> {
     may_run: bool,
     /// Whether it was sent on a connection that was lost before an answer.
     was_lost: bool,
+    clock: Clock,
     presence: Presence,
     /// When the connection is to be watched next.
     watch_at: Instant,
@@ -120,7 +121,7 @@ enum Step {
 
 impl<'a> Ongoing<'a> {
     pub(crate) fn new(client: &'a mut Client, mut request: Request<'a>, columns: Vec<Bytes>) -> Self {
-        let began = Instant::now();
+        let (began, clock) = (Instant::now(), Clock::default());
         let deadline = request.timeout.and_then(|timeout| began.checked_add(timeout));
         let job = match &request.action {
             Action::Os { .. } => {
@@ -140,7 +141,8 @@ impl<'a> Ongoing<'a> {
             is_sent_again: false,
             may_run: false,
             was_lost: false,
-            presence: Presence::sent_first(now()),
+            presence: Presence::sent_first(clock.now()),
+            clock,
             watch_at: began,
             deadline,
             heard: began,
@@ -217,9 +219,9 @@ impl<'a> Ongoing<'a> {
             return;
         }
         if self.may_run {
-            self.presence.sent_again(now());
+            self.presence.sent_again(self.clock.now());
         } else {
-            self.presence = Presence::sent_first(now());
+            self.presence = Presence::sent_first(self.clock.now());
         }
         self.watch_at = after(WATCH_INTERVAL);
         self.may_run = true;
@@ -242,7 +244,7 @@ impl<'a> Ongoing<'a> {
         let mut wake_at = until;
         if matches!(self.state, State::Sent) {
             if self.watch_at <= Instant::now() {
-                self.presence.watch(now());
+                self.presence.watch(self.clock.now());
                 self.watch_at = after(WATCH_INTERVAL);
             }
             wake_at = until.min(self.watch_at);
@@ -445,7 +447,7 @@ impl<'a> Ongoing<'a> {
 
     /// Whether the server would execute the request again, for all that is known.
     fn is_perhaps_forgotten(&self) -> bool {
-        self.may_run && self.is_order() && !self.presence.may_send_again(now())
+        self.may_run && self.is_order() && !self.presence.may_send_again(self.clock.now())
     }
 
     /// How long to wait with a request that the server has no room for, if it is to be sent again.
@@ -607,14 +609,14 @@ mod tests {
             listeners.close().await;
             assert!(matches!(timeout(PATIENCE, ongoing.next()).await, Ok(Ok(Progress::Lost))));
             // Within the time it is sent again, and that changes nothing of the time.
-            ongoing.presence.age(RESEND_WITHIN / 2);
+            ongoing.clock.set_ahead(RESEND_WITHIN / 2);
             let listeners = bind(&endpoint).await;
             assert!(matches!(timeout(PATIENCE, ongoing.next()).await, Ok(Ok(Progress::Found))));
             assert!(timeout(Duration::from_millis(50), ongoing.next()).await.is_err(), "nobody answers");
             receives(&listeners).await;
             listeners.close().await;
             assert!(matches!(timeout(PATIENCE, ongoing.next()).await, Ok(Ok(Progress::Lost))));
-            ongoing.presence.age(RESEND_WITHIN / 2 + Duration::from_secs(1));
+            ongoing.clock.set_ahead(RESEND_WITHIN / 2 + Duration::from_secs(1));
             let listeners = bind(&endpoint).await;
             assert!(matches!(timeout(PATIENCE, ongoing.next()).await, Ok(Err(NoAnswer::Lost))));
             let mut frames = Vec::new();

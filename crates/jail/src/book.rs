@@ -40,6 +40,7 @@ const PROCESSES_OF_A_USER: u64 = 4096;
 pub(crate) struct Book {
     pub(crate) machine: Machine,
     pub(crate) system: SystemFiles,
+    /// Made by the launcher: it belongs to the launcher's user namespace.
     pub(crate) empty_network: Option<File>,
     pub(crate) null: File,
     pub(crate) entries: BTreeMap<String, Entry>,
@@ -91,16 +92,12 @@ impl Checked {
 }
 
 impl Book {
-    pub(crate) fn new(
-        rules: Vec<Rule>,
-        machine: Machine,
-        empty_network: Option<&File>,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn new(rules: Vec<Rule>, machine: Machine) -> std::io::Result<Self> {
         let mut filters = BTreeMap::new();
         let mut entries = BTreeMap::new();
         let range = rules.iter().find_map(|rule| match rule.confinement.user {
             User::OfJail(range) => Some(range),
-            User::Named(_) => None,
+            User::Server | User::Named(_) => None,
         });
         let users = range.filter(|_| machine.privilege == Privilege::Administrator).and_then(Users::of);
         for rule in rules {
@@ -114,7 +111,7 @@ impl Book {
         Ok(Self {
             machine,
             system: SystemFiles::open(),
-            empty_network: empty_network.map(File::try_clone).transpose()?,
+            empty_network: None,
             null: File::options().read(true).write(true).open("/dev/null")?,
             entries,
             kept,

@@ -71,6 +71,8 @@ pub enum User {
     /// A user that its jail has for itself, out of this range, and no other group. The server's own user where the server
     /// cannot change users.
     OfJail(UserRange),
+    /// The server's own user, without its groups where they can be changed.
+    Server,
     /// The one that its rule names.
     Named(Identity),
 }

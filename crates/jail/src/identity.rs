@@ -41,17 +41,22 @@ impl Becoming {
         let user = match &confinement.user {
             User::Named(identity) => Who::Named(Uid::from_raw(identity.user), Gid::from_raw(identity.group)),
             User::OfJail(_) if users_of_jails => Who::OfJail,
-            User::OfJail(_) => Who::Server,
+            User::OfJail(_) | User::Server => Who::Server,
         };
         let groups = match (&confinement.user, privilege) {
             (User::Named(identity), _) => Some(identity.groups.iter().copied().map(Gid::from_raw).collect()),
             // The groups of whoever started the server are not the command's.
-            (User::OfJail(_), Privilege::Administrator) => Some(vec![]),
-            // Groups cannot be changed without that privilege.
-            (User::OfJail(_), Privilege::UserNamespace | Privilege::None) => None,
+            (_, Privilege::Administrator) if may_set_groups() => Some(vec![]),
+            (_, _) => None,
         };
         // What the launcher itself lacks it cannot leave to anyone; the command will say what it misses.
-        let own = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
+        let own = match privilege {
+            // Entering it gives all of them, over what belongs to it.
+            Privilege::UserNamespace => CapabilitySet::all(),
+            Privilege::Administrator | Privilege::None => {
+                capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted)
+            }
+        };
         Self { user, groups, kept: kept.collect::<CapabilitySet>() & own }
     }
 
@@ -116,6 +121,11 @@ impl Becoming {
         }
         if capabilities(None)? == sets { Ok(()) } else { Err(Errno::PERM) }
     }
+}
+
+/// Whether the user namespace of this process lets groups be set, for those with the right to (`user_namespaces(7)`).
+fn may_set_groups() -> bool {
+    std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|word| word.trim() == "allow")
 }
 
 /// The capabilities that a rule may leave to its command.

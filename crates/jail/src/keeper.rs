@@ -1,6 +1,9 @@
 //! The keeper: the first process that the server starts, before it has any thread. It reads the policy, keeps it, and
 //! forks a launcher whenever the server asks for one: at the start, when a launcher has died, and for a policy that was
 //! read again. The server itself can start no program any more by then.
+//!
+//! It stays in the user namespace that it was started in, where ids say whom files belong to: at every reload it judges
+//! programs by their owners. Only its launchers enter another.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -12,14 +15,12 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use crate::book::{Book, raise_own_limit};
 use crate::groups::{Delegated, Groups};
-use crate::identity::renounce_at_exec;
 use crate::launcher;
 use crate::machine::{Feature, Machine};
 use crate::message::{FromKeeper, ToKeeper};
-use crate::namespaces::{empty_network, probe, succeeds_in, take_privilege};
+use crate::namespaces::explore;
 use crate::processes::{
-    Namespace, Reaped, Side, clear_signals, close_copy, forget_handlers, fork, fork_into, leave, reap,
-    take_signals,
+    Reaped, Side, clear_signals, close_copy, forget_handlers, fork, leave, reap, take_signals,
 };
 use crate::rule::Rule;
 use crate::server::forbid_core_dumps;
@@ -39,21 +40,22 @@ fn take_socket() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// What the machine that this process runs on can do. Must be called before this process has a second thread; afterwards
-/// it may be in a user namespace of its own.
-pub fn examine() -> Machine {
-    let mut machine = probe(take_privilege());
+/// What the machine that this process runs on can do. Must be called before this process has a second thread.
+///
+/// # Errors
+/// The machine has no descriptor or process left to try it with.
+pub fn examine() -> io::Result<Machine> {
+    let mut machine = explore(None)?;
     if Delegated::find().is_some() {
         machine.add(Feature::ControlGroups);
     }
-    machine
+    Ok(machine)
 }
 
 struct Keeper {
     server: OwnedFd,
     signals: OwnedFd,
     machine: Machine,
-    empty_network: Option<File>,
     groups: Option<Groups>,
     book: Option<Book>,
     launchers: BTreeSet<i32>,
@@ -68,17 +70,11 @@ impl Keeper {
         let _ = rustix::process::setsid();
         raise_own_limit()?;
         forbid_core_dumps()?;
-        let mut machine = probe(take_privilege());
-        let groups = Delegated::find().and_then(|delegated| usable(delegated, machine));
-        if groups.is_some() {
-            machine.add(Feature::ControlGroups);
-        }
-        renounce_at_exec()?;
-        // After the change of user namespace, which may take this away.
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-        let has_network = machine.has(Feature::NetworkNamespace);
-        let empty_network = has_network.then(empty_network).transpose()?;
-        Ok(Self { server, signals, machine, empty_network, groups, book: None, launchers: BTreeSet::new() })
+        let groups = Delegated::find().and_then(|delegated| delegated.take().ok());
+        let machine = explore(groups.as_ref())?;
+        let groups = groups.filter(|_| machine.has(Feature::ControlGroups));
+        Ok(Self { server, signals, machine, groups, book: None, launchers: BTreeSet::new() })
     }
 
     fn serve(&mut self, read: impl Fn() -> Result<Vec<Rule>, String>) -> io::Result<()> {
@@ -114,7 +110,7 @@ impl Keeper {
     }
 
     fn load(&mut self, read: impl Fn() -> Result<Vec<Rule>, String>) -> Result<(), String> {
-        let book = Book::new(read()?, self.machine, self.empty_network.as_ref());
+        let book = Book::new(read()?, self.machine);
         self.book = Some(book.map_err(|error| format!("the launcher cannot take the policy: {error}"))?);
         Ok(())
     }
@@ -128,7 +124,7 @@ impl Keeper {
 
     fn start(&mut self) -> Result<(OwnedFd, OwnedFd), String> {
         self.sweep();
-        let book = self.book.as_ref().ok_or("the launcher has no policy")?;
+        let book = self.book.as_mut().ok_or("the launcher has no policy")?;
         let launchers = &mut self.launchers;
         let mut start = || {
             let (ours, theirs) = socket::pair()?;
@@ -139,23 +135,16 @@ impl Keeper {
                     launcher::serve(&theirs, book, self.groups.as_ref())
                 }
                 Side::Parent(pid) => {
+                    drop(theirs);
                     launchers.insert(pid.as_raw_nonzero().get());
-                    Ok((ours, watch(pid)?))
+                    let pidfd = watch(pid)?;
+                    launcher::wait_until_ready(&ours)?;
+                    Ok((ours, pidfd))
                 }
             }
         };
         start().map_err(|error: io::Error| format!("no launcher can be started: {error}"))
     }
-}
-
-/// Takes a delegated group, if a process can be started in a group of it.
-fn usable(delegated: Delegated, machine: Machine) -> Option<Groups> {
-    let groups = delegated.take().ok()?;
-    let group = groups.make(0).ok()?;
-    let namespace = Namespace::of_jails(machine);
-    let started = succeeds_in(|| fork_into(group.as_fd(), namespace), || Ok(()));
-    groups.sweep(&BTreeSet::new());
-    started.then_some(groups)
 }
 
 fn watch(pid: Pid) -> io::Result<OwnedFd> {

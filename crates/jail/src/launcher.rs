@@ -1,5 +1,5 @@
-//! A launcher: one policy, and jails made ready for the commands to come. It has one thread, hears one word from the
-//! server, and ends with it.
+//! A launcher: one policy, and jails made ready for the commands to come. It enters the user namespace of its jails, where it
+//! needs one, and reads no policy there. It has one thread, hears one word from the server, and ends with it.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -9,16 +9,27 @@ use rustix::process::{Pid, Signal};
 
 use crate::book::Book;
 use crate::groups::{Group, Groups};
+use crate::identity::renounce_at_exec;
 use crate::init;
-use crate::message::{FromLauncher, ONE_MORE};
+use crate::machine::Feature;
+use crate::message::{FromLauncher, ONE_MORE, READY};
+use crate::namespaces::{empty_network, take_privilege};
 use crate::processes::{
     Namespace, Reaped, Side, clear_signals, close_copy, fork, fork_init, fork_into, leave, reap, take_signals,
 };
 use crate::socket;
 use crate::users::TakenUser;
 
-/// Makes jails as long as the server wants them.
-pub(crate) fn serve(server: &OwnedFd, book: &Book, groups: Option<&Groups>) -> ! {
+/// Makes jails as long as the server wants them, once it has told the keeper that it can.
+pub(crate) fn serve(server: &OwnedFd, book: &mut Book, groups: Option<&Groups>) -> ! {
+    let told = match prepare(book) {
+        Ok(()) => socket::send(server, READY, &[]),
+        Err(error) => socket::send(server, &FromLauncher::Failed(error.to_string()).encode(), &[])
+            .and(Err(io::ErrorKind::Other.into())),
+    };
+    if told.is_err() {
+        leave(1);
+    }
     // Those of another launcher of this machine shall seldom be the same.
     let number = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs().wrapping_mul(997);
     let mut launcher =
@@ -26,6 +37,32 @@ pub(crate) fn serve(server: &OwnedFd, book: &Book, groups: Option<&Groups>) -> !
     // Only a machine without descriptors or memory brings this to its end; then the server is told by its silence.
     let _ = launcher.make_jails();
     leave(0)
+}
+
+/// Takes the rights that the machine was found to give, and gives up what no command may have.
+fn prepare(book: &mut Book) -> io::Result<()> {
+    if take_privilege() != book.machine.privilege {
+        return Err(io::Error::other("a user namespace cannot be made any more"));
+    }
+    renounce_at_exec()?;
+    // With the keeper the launcher ends. After the change of user namespace, which may take this away.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if book.machine.has(Feature::NetworkNamespace) {
+        book.empty_network = Some(empty_network()?);
+    }
+    Ok(())
+}
+
+/// Waits until a launcher that was just forked can make jails.
+pub(crate) fn wait_until_ready(launcher: &OwnedFd) -> io::Result<()> {
+    let answer = socket::wait_and_receive(launcher)?.bytes;
+    if answer == READY {
+        return Ok(());
+    }
+    Err(io::Error::other(match FromLauncher::decode(&answer) {
+        Ok(FromLauncher::Failed(reason)) => reason,
+        Ok(FromLauncher::Jail) | Err(_) => "it ended at once".to_owned(),
+    }))
 }
 
 struct Launcher<'a> {
@@ -44,8 +81,6 @@ struct Launcher<'a> {
 
 impl Launcher<'_> {
     fn make_jails(&mut self) -> io::Result<()> {
-        // With the keeper the launcher ends.
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         let signals = take_signals()?;
         loop {
             let mut polled = [PollFd::new(self.server, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];

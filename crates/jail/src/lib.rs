@@ -54,6 +54,7 @@ pub use memory::return_free_memory;
 pub use message::check_every_reading;
 pub use outcome::{End, Outcome, Usage};
 pub use plan::Plan;
+pub use program::examine_program;
 pub use rule::{Check, Input, Rule};
 pub use run::{Ready, RunError};
 pub use server::{ServerFiles, irrevocably_confine_server};

@@ -32,6 +32,9 @@ pub(crate) enum FromKeeper {
 /// From the server to a launcher: make one more jail.
 pub(crate) const ONE_MORE: &[u8] = b"+";
 
+/// From a launcher to the keeper, once: it can make jails. Where it cannot it says [`FromLauncher::Failed`].
+pub(crate) const READY: &[u8] = b"!";
+
 /// From a launcher to the server, once for each [`ONE_MORE`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FromLauncher {

@@ -1,15 +1,19 @@
 //! Namespaces: the launcher's user namespace where it needs one, the network without interfaces that commands share,
 //! and those that every jail has of its own.
+//!
+//! The keeper enters none of them: it judges whom files belong to, and a user namespace shows root's files as nobody's.
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd as _;
 
 use rustix::process::WaitOptions;
 use rustix::thread::{CapabilitySet, UnshareFlags, capabilities, unshare_unsafe};
 
 use crate::filesystem;
+use crate::groups::{Group, Groups};
 use crate::machine::{Feature, Machine, Privilege};
-use crate::processes::{Side, fork, fork_init, leave};
+use crate::processes::{Namespace, Side, fork, fork_init, fork_into, leave};
 
 /// Leaves namespaces that are shared with others. The launcher's processes have one thread.
 pub(crate) fn unshare(flags: UnshareFlags) -> io::Result<()> {
@@ -19,7 +23,7 @@ pub(crate) fn unshare(flags: UnshareFlags) -> io::Result<()> {
 }
 
 /// Finds the right to make namespaces, or takes it in a user namespace of this process's own, in which there is the
-/// one user that it is.
+/// one user that it is. Called only by processes that were forked for it and read no policy.
 pub(crate) fn take_privilege() -> Privilege {
     if capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN)) {
         return Privilege::Administrator;
@@ -35,7 +39,8 @@ pub(crate) fn take_privilege() -> Privilege {
     if mapped.is_ok() { Privilege::UserNamespace } else { Privilege::None }
 }
 
-/// A network of no interfaces. Commands share it: where there is no interface there is nothing to share.
+/// A network of no interfaces. Commands share it: where there is no interface there is nothing to share. It belongs to the
+/// user namespace of this process, and only from there can it be entered.
 pub(crate) fn empty_network() -> io::Result<File> {
     let (ours, theirs) = crate::socket::pair()?;
     match fork()? {
@@ -44,17 +49,14 @@ pub(crate) fn empty_network() -> io::Result<File> {
             let made = unshare(UnshareFlags::NEWNET);
             let _ = crate::socket::send(&theirs, if made.is_ok() { b"y" } else { b"n" }, &[]);
             // Until the other side has opened it.
-            let _ = rustix::net::recv(&theirs, &mut [0; 1], rustix::net::RecvFlags::empty());
+            let _ = crate::socket::wait_and_receive(&theirs);
             leave(0)
         }
         Side::Parent(pid) => {
             drop(theirs);
-            let mut answer = [0; 1];
-            let (_, count) = rustix::net::recv(&ours, &mut answer, rustix::net::RecvFlags::empty())?;
-            let opened = if count == 1 && answer == *b"y" {
-                File::open(format!("/proc/{}/ns/net", pid.as_raw_nonzero()))
-            } else {
-                Err(io::Error::other("a network namespace cannot be made"))
+            let opened = match crate::socket::wait_and_receive(&ours)?.bytes.as_slice() {
+                b"y" => File::open(format!("/proc/{}/ns/net", pid.as_raw_nonzero())),
+                _ => Err(io::Error::other("a network namespace cannot be made")),
             };
             drop(ours);
             rustix::process::waitpid(Some(pid), WaitOptions::empty())?;
@@ -69,8 +71,38 @@ pub(crate) fn separate() -> io::Result<()> {
     filesystem::keep_mounts_to_ourselves()
 }
 
+/// Finds out what this machine can do, in a process that ends with the trial. Jails get groups of `groups`, where there are
+/// some that a process can be started in.
+pub(crate) fn explore(groups: Option<&Groups>) -> io::Result<Machine> {
+    let (ours, theirs) = crate::socket::pair()?;
+    match fork()? {
+        Side::Child => {
+            drop(ours);
+            let mut machine = probe(take_privilege());
+            if groups.is_some_and(|groups| groups_hold(groups, machine)) {
+                machine.add(Feature::ControlGroups);
+            }
+            let _ = crate::socket::send(&theirs, &machine.encode(), &[]);
+            leave(0)
+        }
+        Side::Parent(pid) => {
+            drop(theirs);
+            let answer = crate::socket::wait_and_receive(&ours);
+            rustix::process::waitpid(Some(pid), WaitOptions::empty())?;
+            Machine::decode(&answer?.bytes)
+                .ok_or_else(|| io::Error::other("the trial of this machine failed"))
+        }
+    }
+}
+
+fn groups_hold(groups: &Groups, machine: Machine) -> bool {
+    let namespace = Namespace::of_jails(machine);
+    let started = |group: Group| succeeds_in(|| fork_into(group.as_fd(), namespace), || Ok(()));
+    groups.make(0).is_ok_and(started)
+}
+
 /// Tries everything once, in processes that end with the trial.
-pub(crate) fn probe(privilege: Privilege) -> Machine {
+fn probe(privilege: Privilege) -> Machine {
     let mut machine = Machine::new(privilege, filesystem::landlock_abi());
     if machine.landlock_abi > 0 {
         machine.add(Feature::Landlock);
@@ -114,7 +146,7 @@ fn succeeds(trial: Trial) -> bool {
     succeeds_in(fork, trial)
 }
 
-pub(crate) fn succeeds_in(fork: impl FnOnce() -> io::Result<Side>, trial: Trial) -> bool {
+fn succeeds_in(fork: impl FnOnce() -> io::Result<Side>, trial: Trial) -> bool {
     match fork() {
         Ok(Side::Child) => leave(i32::from(trial().is_err())),
         Ok(Side::Parent(pid)) => {

@@ -1,8 +1,10 @@
-//! A program: opened once, when the policy is loaded, and executed by that descriptor ever after. What others may
-//! write, and what has changed since, is refused.
+//! A program: examined and opened once, when the policy is loaded, and executed by that descriptor ever after. What
+//! others may write or exchange, and what has changed since, is refused.
+//!
+//! Owners are judged here, so this must happen in the keeper: a launcher may be in a user namespace that does not know them.
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -13,8 +15,50 @@ const SCRIPT_LINE_BYTES: usize = 256;
 /// Where the path of an ELF file's interpreter is looked for.
 const ELF_START_BYTES: usize = 4096;
 
+/// Permission bits (stat(2)).
 const WRITABLE_BY_OTHERS: u32 = 0o022;
+const STICKY: u32 = 0o1000;
 const EXECUTABLE: u32 = 0o111;
+
+/// Finds the file behind a path and examines it, without opening it: it must be an executable file that only root and this
+/// process's user can change or exchange. The reason for a refusal names the file.
+///
+/// # Errors
+/// There is no such file, or somebody else could change or exchange it.
+pub fn examine_program(path: &Path) -> Result<PathBuf, String> {
+    examine(path).map(|(resolved, _)| resolved)
+}
+
+fn examine(path: &Path) -> Result<(PathBuf, FileIdentity), String> {
+    let shown = path.display();
+    let resolved = path.canonicalize().map_err(|error| format!("{shown} cannot be found: {error}"))?;
+    let metadata = resolved.metadata().map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    if !metadata.is_file() {
+        return Err(format!("{} is not a regular file", resolved.display()));
+    }
+    if metadata.mode() & EXECUTABLE == 0 {
+        return Err(format!("{} is not executable", resolved.display()));
+    }
+    cannot_be_exchanged(&resolved, &metadata)?;
+    for directory in path.ancestors().skip(1).chain(resolved.ancestors().skip(1)) {
+        let metadata = directory
+            .metadata()
+            .map_err(|error| format!("{} cannot be read: {error}", directory.display()))?;
+        cannot_be_exchanged(directory, &metadata)?;
+    }
+    Ok((resolved, FileIdentity::of(&metadata)))
+}
+
+fn cannot_be_exchanged(path: &Path, metadata: &Metadata) -> Result<(), String> {
+    let path = path.display();
+    // In a sticky directory nobody but its owner can exchange the files of others.
+    let is_sticky = metadata.is_dir() && metadata.mode() & STICKY != 0;
+    if metadata.mode() & WRITABLE_BY_OTHERS != 0 && !is_sticky {
+        let mode = metadata.mode() & 0o7777;
+        return Err(format!("{path} can be written by others (mode {mode:04o})"));
+    }
+    owner::check(metadata).map_err(|reason| format!("{path} {reason}"))
+}
 
 /// An opened program.
 #[derive(Debug)]
@@ -23,7 +67,7 @@ pub(crate) struct Program {
     /// The interpreter, for a script, and what stands before the script's own arguments.
     interpreter: Option<(Opened, Vec<CString>)>,
     /// The dynamic loader that the executed file names.
-    loader: Option<File>,
+    loader: Option<Opened>,
     path: CString,
 }
 
@@ -64,7 +108,8 @@ impl Program {
             None => elf_interpreter(&start),
             Some((opened, _)) => elf_interpreter(&opened.start().unwrap_or_default()),
         };
-        let loader = loader.and_then(|path| File::open(path).ok());
+        // One that is not there makes the kernel refuse the program.
+        let loader = loader.filter(|path| path.exists()).map(|path| Opened::open(&path)).transpose()?;
         Ok(Self { opened, interpreter, loader, path: name })
     }
 
@@ -90,8 +135,8 @@ impl Program {
 
     /// The files that executing it opens.
     pub(crate) fn files(&self) -> impl Iterator<Item = &File> {
-        let interpreter = self.interpreter.iter().map(|(opened, _)| &opened.file);
-        std::iter::once(&self.opened.file).chain(interpreter).chain(&self.loader)
+        let interpreter = self.interpreter.iter().map(|(opened, _)| opened);
+        std::iter::once(&self.opened).chain(interpreter).chain(&self.loader).map(|opened| &opened.file)
     }
 
     /// The file that its interpreter opens by its path, for a script.
@@ -102,16 +147,12 @@ impl Program {
 
 impl Opened {
     fn open(path: &Path) -> Result<Self, String> {
+        let (resolved, identity) = examine(path)?;
         let shown = path.display();
-        let file = File::open(path).map_err(|error| format!("{shown} cannot be opened: {error}"))?;
-        let metadata = file.metadata().map_err(|error| format!("{shown} cannot be read: {error}"))?;
-        if !metadata.is_file() || metadata.mode() & EXECUTABLE == 0 {
-            return Err(format!("{shown} is not an executable file"));
-        }
-        if metadata.mode() & WRITABLE_BY_OTHERS != 0 {
-            return Err(format!("{shown} can be written by others"));
-        }
-        Ok(Self { file, path: path.to_owned(), identity: FileIdentity::of(&metadata) })
+        let file = File::open(resolved).map_err(|error| format!("{shown} cannot be opened: {error}"))?;
+        let opened = Self { file, path: path.to_owned(), identity };
+        opened.unchanged()?;
+        Ok(opened)
     }
 
     fn unchanged(&self) -> Result<(), String> {
@@ -134,7 +175,7 @@ impl Opened {
 }
 
 impl FileIdentity {
-    fn of(metadata: &std::fs::Metadata) -> Self {
+    fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -205,7 +246,44 @@ mod tests {
             assert!(Program::open(&path).expect_err("refused").contains("written by others"));
         }
         set_permissions(&path, Permissions::from_mode(0o644)).expect("permitted");
-        assert!(Program::open(&path).expect_err("refused").contains("not an executable"));
+        assert!(Program::open(&path).expect_err("refused").contains("is not executable"));
+    }
+
+    /// A script is what its interpreter makes of it.
+    #[test]
+    fn an_interpreter_is_held_to_the_same_as_a_program() {
+        let (_directory, script) = program("#!/bin/sh\n");
+        let (_other, interpreter) = program("");
+        write(&script, format!("#!{}\n", interpreter.display())).expect("written");
+        assert!(Program::open(&script).is_ok());
+        set_permissions(&interpreter, Permissions::from_mode(0o757)).expect("permitted");
+        assert!(Program::open(&script).expect_err("refused").contains("written by others"));
+        set_permissions(&interpreter, Permissions::from_mode(0o755)).expect("permitted");
+        if std::os::unix::fs::chown(&interpreter, Some(4243), None).is_err() {
+            eprintln!(
+                "SKIPPED: an_interpreter_is_held_to_the_same_as_a_program: no file can be given away here"
+            );
+            return;
+        }
+        assert!(Program::open(&script).expect_err("refused").contains("belongs to user 4243"));
+        std::os::unix::fs::chown(&interpreter, Some(rustix::process::geteuid().as_raw()), None)
+            .expect("back");
+        assert!(Program::open(&script).is_ok());
+    }
+
+    /// In a sticky directory everyone may make files, but only its owner can exchange those of others.
+    #[test]
+    fn a_sticky_directory_belongs_to_root_or_to_this_user() {
+        let (directory, path) = program("");
+        set_permissions(directory.path(), Permissions::from_mode(0o1777)).expect("permitted");
+        assert!(Program::open(&path).is_ok());
+        if std::os::unix::fs::chown(directory.path(), Some(4243), None).is_err() {
+            eprintln!(
+                "SKIPPED: a_sticky_directory_belongs_to_root_or_to_this_user: no file can be given away here"
+            );
+            return;
+        }
+        assert!(Program::open(&path).expect_err("refused").contains("belongs to user 4243"));
     }
 
     #[test]

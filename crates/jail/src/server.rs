@@ -45,6 +45,8 @@ pub(crate) fn forbid_core_dumps() -> io::Result<()> {
 /// # Errors
 /// A directory that is to be usable is not there, or the kernel refuses.
 pub fn irrevocably_confine_server(files: &ServerFiles) -> io::Result<()> {
+    // Read while it can be: a reload judges owners too.
+    let _ = owner::unmapped();
     forbid_core_dumps()?;
     rustix::thread::set_no_new_privs(true)?;
     if landlock_abi() > 0 {

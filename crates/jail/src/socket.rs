@@ -4,6 +4,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -43,6 +44,12 @@ pub(crate) fn receive(socket: impl AsFd) -> io::Result<Received> {
 /// The same for an order with its arguments.
 pub(crate) fn receive_order(socket: impl AsFd) -> io::Result<Received> {
     receive_within(socket, MAX_MESSAGE_BYTES)
+}
+
+/// Waits for the next message of a process that was just forked, or for its end.
+pub(crate) fn wait_and_receive(socket: impl AsFd) -> io::Result<Received> {
+    rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&socket, PollFlags::IN)], None))?;
+    receive(socket)
 }
 
 fn receive_within(socket: impl AsFd, most: usize) -> io::Result<Received> {

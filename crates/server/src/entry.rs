@@ -4,10 +4,12 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use transport::{Frame, Sender};
+use wire::json::StrictJson;
 use wire::{Action, RequestId, decode_request};
 
-use crate::limits::MAX_LOGGED_EXCERPT_BYTES;
+use crate::limits::{MAX_LOGGED_EXCERPT_BYTES, MAX_LOGGED_REFUSAL_BYTES};
 use crate::log::Line;
 use crate::policy::{CONCEALED, Policy, User};
 
@@ -19,6 +21,8 @@ pub(crate) struct Entry {
     pub(crate) id: Option<RequestId>,
     pub(crate) asked: Asked,
     pub(crate) job: Option<Rc<str>>,
+    /// There was room for it: what it came to is more than a refusal.
+    pub(crate) admitted: bool,
 }
 
 /// The request itself, as far as it was understood and as far as people may read it. Where the policy has secrets, nothing
@@ -64,7 +68,7 @@ impl Asked {
 impl Entry {
     pub(crate) fn new(frame: Rc<Frame>, policy: &Policy) -> Self {
         let asked = if policy.has_secrets() { Asked::Withheld } else { Asked::Bytes };
-        Self { frame, user: None, id: None, asked, job: None }
+        Self { frame, user: None, id: None, asked, job: None, admitted: false }
     }
 
     /// Writes who asked for what.
@@ -91,16 +95,34 @@ impl Entry {
             line.word("peer", &address);
         }
         let Some(body) = self.frame.body.as_deref() else { return };
+        if !self.admitted && body.len() > MAX_LOGGED_REFUSAL_BYTES {
+            self.write_excerpt(line, body);
+            return;
+        }
         match &self.asked {
-            Asked::Json => line.json("request", body),
-            Asked::Concealed => line.json("request", &redacted(body, None)),
-            Asked::Redacted(shown) => line.json("request", &redacted(body, Some(shown))),
+            Asked::Json => line.json("request", &StrictJson::respelled(body)),
+            Asked::Concealed => line.json("request", &StrictJson::respelled(&redacted(body, None))),
+            Asked::Redacted(shown) => {
+                line.json("request", &StrictJson::respelled(&redacted(body, Some(shown))));
+            }
             Asked::Withheld => line.number("request_bytes", body.len() as u64),
-            Asked::Bytes => {
+            Asked::Bytes => self.write_excerpt(line, body),
+        }
+    }
+
+    /// Writes what is worth keeping of a request that nothing was done for. Where it may hold secrets that is its length alone,
+    /// because short ones are found by their hash.
+    fn write_excerpt(&self, line: &mut Line<'_>, body: &[u8]) {
+        line.number("request_bytes", body.len() as u64);
+        match self.asked {
+            Asked::Bytes | Asked::Json => {
                 let excerpt = body.get(..MAX_LOGGED_EXCERPT_BYTES).unwrap_or(body);
                 line.text("request_text", &String::from_utf8_lossy(excerpt));
-                line.number("request_bytes", body.len() as u64);
+                if excerpt.len() < body.len() {
+                    line.hex("body_sha256", &Sha256::digest(body));
+                }
             }
+            Asked::Withheld | Asked::Concealed | Asked::Redacted(_) => {}
         }
     }
 }

@@ -20,6 +20,9 @@ mod pace;
 mod record;
 
 mod entry;
+#[cfg(any(test, feature = "fuzz"))]
+#[allow(clippy::expect_used, clippy::panic, reason = "to panic is how a property says that it is broken")]
+mod fuzz;
 mod jobs;
 mod log;
 mod moment;
@@ -27,6 +30,8 @@ mod outcome;
 mod refusal;
 mod replies;
 
+#[cfg(feature = "fuzz")]
+pub use fuzz::{check_any_log, check_every_reader};
 #[cfg(feature = "bench")]
 pub use jobs::{UsedIds, use_ids};
 pub use log::{

@@ -11,6 +11,7 @@ use wire::{Action, decode_request};
 
 use crate::authenticate::Authenticated;
 use crate::config::Limits;
+use crate::entry::Entry;
 use crate::policy::User;
 use crate::refusal::Refusal;
 use rate::Rates;
@@ -43,7 +44,11 @@ impl Paces {
 }
 
 /// Takes what the request costs of what its user may ask.
-pub(crate) fn pace<'f>(authenticated: Authenticated<'f>, paces: &Paces) -> Result<Paced<'f>, Refusal> {
+pub(crate) fn pace<'f>(
+    authenticated: Authenticated<'f>,
+    paces: &Paces,
+    entry: &mut Entry,
+) -> Result<Paced<'f>, Refusal> {
     let (user, frame) = authenticated.into_parts();
     let now = frame.arrived;
     let rate = user.requests_per_second.or(paces.limits.requests_per_second);
@@ -55,15 +60,14 @@ pub(crate) fn pace<'f>(authenticated: Authenticated<'f>, paces: &Paces) -> Resul
     let bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
     let sent = paces.bytes.take(&user.name, bytes, paces.limits.request_bytes_per_second, now);
     if let (Err(wait), _) | (_, Err(wait)) = (asked, sent) {
+        let request = decode_request(body);
+        entry.id = request.as_ref().map_or_else(|error| error.id.clone(), |request| request.id.clone());
         // Whoever asks too often can still end what he has begun, as often as he may ask.
+        let is_cancel = request.is_ok_and(|request| matches!(request.action, Action::Cancel(_)));
         let rate = rate.unwrap_or(u32::MAX).into();
-        if !is_cancel(body) || paces.cancels.take(&user.name, 1, rate, now).is_err() {
+        if !is_cancel || paces.cancels.take(&user.name, 1, rate, now).is_err() {
             return Err(Refusal::busy_for("you ask too often", wait));
         }
     }
     Ok(Paced { user, frame })
-}
-
-fn is_cancel(body: &[u8]) -> bool {
-    decode_request(body).is_ok_and(|request| matches!(request.action, Action::Cancel(_)))
 }

@@ -24,7 +24,7 @@ pub(crate) async fn pipeline(service: &Rc<Service>, listeners: &Listeners, frame
     let policy = service.policy();
     let mut entry = Entry::new(Rc::clone(&frame), &policy);
     let result = fulfil(service, listeners, &policy, &frame, &mut entry).await;
-    record(&service.log, &service.replies, entry, result)
+    record(service, entry, result)
 }
 
 async fn fulfil(
@@ -35,11 +35,12 @@ async fn fulfil(
     entry: &mut Entry,
 ) -> Result<Outcome, Refusal> {
     let authenticated = authenticate(frame, policy, service.now(), entry)?;
-    let paced = pace(authenticated, &service.paces)?;
+    let paced = pace(authenticated, &service.paces, entry)?;
     let decoded = decode(paced, entry)?;
     let authorised = authorise(decoded, policy, entry)?;
     let Service { gate, jobs, log, .. } = &**service;
     let admitted = admit(authorised, gate, jobs, log, service.now(), service.moment())?;
+    entry.admitted = true;
     execute(admitted, service, listeners, entry).await
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use transport::ReturnPath;
+use wire::json::StrictJson;
 use wire::{ErrorCode, Output, Reply, RequestId, Streamed, Verdict};
 
 use crate::entry::Entry;
@@ -15,8 +16,9 @@ use crate::jobs::{Ended, Job, State};
 use crate::limits::MAX_LOGGED_OUTPUT_BYTES;
 use crate::log::{Committed, Line, Log, Unwritable};
 use crate::outcome::Outcome;
+use crate::pace::Told;
 use crate::refusal::Refusal;
-use crate::replies::Replies;
+use crate::service::Service;
 
 /// A reply whose record is in the log.
 pub(crate) struct Recorded {
@@ -51,12 +53,8 @@ impl Recorded {
 }
 
 /// Writes what became of a request, whatever that was. The output of a job stands in the record of its end alone.
-pub(crate) fn record(
-    log: &Log,
-    replies: &Replies,
-    entry: Entry,
-    result: Result<Outcome, Refusal>,
-) -> Recorded {
+pub(crate) fn record(service: &Service, entry: Entry, result: Result<Outcome, Refusal>) -> Recorded {
+    let Service { log, replies, refusals, .. } = service;
     let mut column = None;
     let mut was_told = false;
     let mut reply_needs_record = true;
@@ -93,8 +91,14 @@ pub(crate) fn record(
     };
     replies.count(&reply.verdict);
     let encoded = reply.encode();
+    let told = if entry.admitted {
+        Told::Record { unrecorded: 0 }
+    } else {
+        refusals.note(entry.user.as_ref().map(|user| user.name.as_str()), entry.frame.arrived)
+    };
     // While the log cannot be written its memory must not grow with every request that is turned away.
-    if !log.is_broken() || entry.job.is_some() {
+    let has_room = !log.is_broken() || entry.job.is_some();
+    if let (Told::Record { unrecorded }, true) = (told, has_room) {
         log.append(|line| {
             line.text("event", "answered");
             entry.write(line);
@@ -102,17 +106,20 @@ pub(crate) fn record(
                 // It is as long as the log is, or the list of jobs, and says what stands there already.
                 let type_name = reply.verdict.type_name().unwrap_or_default();
                 let verdict = Verdict::Value { json: "null".into(), type_name: type_name.into() };
-                line.json("reply", &Reply { verdict, ..reply.clone() }.encode());
+                log_reply(line, &Reply { verdict, ..reply.clone() }.encode());
             } else if entry.job.is_some() {
-                line.json("reply", &reply.encode_without_output());
+                log_reply(line, &reply.encode_without_output());
             } else {
-                line.json("reply", &encoded);
+                log_reply(line, &encoded);
             }
             if let Some((_, sha256)) = &column {
                 line.hex("column_sha256", sha256);
             }
             if let Some(reason) = &reason {
                 line.text("reason", reason);
+            }
+            if unrecorded > 0 {
+                line.number("unrecorded", unrecorded);
             }
         });
     }
@@ -123,6 +130,11 @@ pub(crate) fn record(
         id: entry.id,
         needs_record: reply_needs_record,
     }
+}
+
+/// A reply as the log has it: what went out spelled as Python does is spelled strictly.
+fn log_reply(line: &mut Line<'_>, encoded: &[u8]) {
+    line.json("reply", &StrictJson::respelled(encoded));
 }
 
 /// What goes to the client of a job that has ended: without the output that went before.
@@ -144,6 +156,19 @@ fn sent(ended: &Ended, streamed: Option<Streamed>) -> Verdict<'_> {
     }
 }
 
+/// Writes how many refusals had no record, where no other of their users has told it.
+pub(crate) fn record_unrecorded(service: &Service) {
+    for (user, count) in service.refusals.take_unrecorded() {
+        service.log.append(|line| {
+            line.text("event", "refused");
+            if !user.is_empty() {
+                line.text("user", &user);
+            }
+            line.number("unrecorded", count);
+        });
+    }
+}
+
 /// Writes what a job came to.
 pub(crate) fn record_end(log: &Log, job: &Job, ended: &Ended) {
     let reply = |verdict| Reply { id: None, job: None, duration: ended.duration, verdict };
@@ -159,10 +184,10 @@ pub(crate) fn record_end(log: &Log, job: &Job, ended: &Ended) {
         line.text("job", &job.name);
         match ended.verdict.output() {
             Some(output) => {
-                line.json("reply", &reply(ended.verdict.with_output(shortened(output))).encode());
+                log_reply(line, &reply(ended.verdict.with_output(shortened(output))).encode());
                 note_length(line, output);
             }
-            None => line.json("reply", &reply(ended.verdict.with_output(Output::default())).encode()),
+            None => log_reply(line, &reply(ended.verdict.with_output(Output::default())).encode()),
         }
         if let Some(reason) = &ended.reason {
             line.text("reason", reason);

@@ -20,7 +20,7 @@ use crate::limits::{
 use crate::log::{Log, LogAccess, OpenError, Rotation, Sealer, complain, job_records};
 use crate::pipeline::pipeline;
 use crate::policy::Policy;
-use crate::record::{Recorded, record_end};
+use crate::record::{Recorded, record_end, record_unrecorded};
 use crate::service::{Phase, Service};
 
 /// What a server needs to start.
@@ -183,6 +183,7 @@ impl Server {
             never = store_ids(&service) => never,
             never = dismiss_strangers(&listeners, &service) => never,
         };
+        record_unrecorded(&service);
         service.log.append(|line| line.text("event", "server_stopped"));
         let written = service.log.seal_everything().await.map_err(|_| ServeError::Log);
         listeners.close().await;

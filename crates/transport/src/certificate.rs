@@ -8,6 +8,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use owner::ForeignOwner;
 use tempfile::NamedTempFile;
 use wire::PublicKey;
 use zeroize::Zeroizing;
@@ -55,8 +56,13 @@ pub enum CertificateError {
         mode: u32,
     },
     /// Somebody else could have put the secret there.
-    #[error("{0} belongs to another user, who may know the secret")]
-    Foreign(String),
+    #[error("{path} {reason}: whoever owns it may know the secret")]
+    Foreign {
+        /// The file.
+        path: String,
+        /// Whose it is.
+        reason: ForeignOwner,
+    },
     /// The file is no certificate of the kind that is needed.
     #[error("{path} is no certificate with a {key}, as `bidden keygen` writes it")]
     Malformed {
@@ -134,9 +140,7 @@ pub fn read_key_pair(path: &Path) -> Result<KeyPair, CertificateError> {
     if mode & GROUP_AND_OTHERS != 0 {
         return Err(CertificateError::ReadableByOthers { path: shown(path), mode });
     }
-    if ![0, rustix::process::geteuid().as_raw()].contains(&metadata.uid()) {
-        return Err(CertificateError::Foreign(shown(path)));
-    }
+    owner::check(&metadata).map_err(|reason| CertificateError::Foreign { path: shown(path), reason })?;
     match value(&text, PUBLIC_KEY) {
         Some(public) if PublicKey::parse(public) != Some(pair.public()) => {
             Err(CertificateError::Mismatch(shown(path)))

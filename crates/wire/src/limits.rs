@@ -14,6 +14,10 @@ pub const MAX_PARAMETERS: usize = 256;
 /// Most `variables` in one request.
 pub const MAX_VARIABLES: usize = 1024;
 
+/// Most brackets within each other in the value of a variable. What follows is refused before it is logged: many readers
+/// of JSON end at some depth.
+pub const MAX_VARIABLE_DEPTH: usize = 4;
+
 /// Most `columns` in one request.
 pub const MAX_COLUMNS: usize = 64;
 

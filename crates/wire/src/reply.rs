@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::code::ErrorCode;
+use crate::json::{respell, untagged};
 use crate::text::{Text, push_string};
 
 /// The `state` of a job that has not ended.
@@ -288,9 +289,30 @@ impl Reply<'_> {
     /// # Errors
     /// A frame that is no reply: not JSON, no `status`, or keys of the wrong type.
     pub fn decode(frame: &[u8]) -> Result<Reply<'_>, InvalidReply> {
+        let decoded = Reply::decode_strict(frame);
+        let Some(strict) = decoded.is_err().then(|| respell(frame)).flatten() else { return decoded };
+        // It holds numbers that Python writes and JSON lacks: the value keeps them.
+        let mut reply = Reply::decode_strict(&strict)?.into_owned();
+        if let Verdict::Value { json, .. } = &mut reply.verdict {
+            *json = untagged(json).into_owned().into();
+        }
+        Ok(reply)
+    }
+
+    fn decode_strict(frame: &[u8]) -> Result<Reply<'_>, InvalidReply> {
         let keys: Keys<'_> =
             serde_json::from_slice(frame).map_err(|error| InvalidReply(error.to_string()))?;
         keys.into_reply().map_err(|problem| InvalidReply(problem.to_owned()))
+    }
+
+    /// The same without what it borrows.
+    pub fn into_owned(self) -> Reply<'static> {
+        Reply {
+            id: self.id.map(|id| id.into_owned().into()),
+            job: self.job.map(|job| job.into_owned().into()),
+            duration: self.duration,
+            verdict: self.verdict.into_owned(),
+        }
     }
 }
 

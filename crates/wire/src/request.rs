@@ -11,11 +11,12 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::code::ErrorCode;
-use crate::limits::{
-    MAX_COLUMNS, MAX_ID_BYTES, MAX_PARAMETERS, MAX_REQUEST_BYTES, MAX_TIMEOUT, MAX_VARIABLES,
-};
-use crate::reply::push_key;
-use crate::text::{Text, push_string};
+use crate::json::respell;
+use crate::limits::{MAX_COLUMNS, MAX_ID_BYTES, MAX_PARAMETERS, MAX_REQUEST_BYTES, MAX_TIMEOUT};
+use crate::text::Text;
+use crate::variable::{Variable, Variables, shown};
+
+mod encode;
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,6 +112,42 @@ pub struct History<'a> {
     pub failed: bool,
 }
 
+impl Request<'_> {
+    /// The same without what it borrows.
+    pub fn into_owned(self) -> Request<'static> {
+        Request { id: self.id, timeout: self.timeout, action: self.action.into_owned() }
+    }
+}
+
+impl Action<'_> {
+    /// The same without what it borrows.
+    pub fn into_owned(self) -> Action<'static> {
+        let text = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Self::Os { command_name, parameters, stdin, delivery } => Action::Os {
+                command_name: text(command_name),
+                parameters: parameters.into_iter().map(text).collect(),
+                stdin: stdin.map(text),
+                delivery,
+            },
+            Self::Compute { expression, variables, columns, numbers } => Action::Compute {
+                expression: text(expression),
+                variables: variables.into_iter().map(Variable::into_owned).collect(),
+                columns: columns.into_iter().map(text).collect(),
+                numbers,
+            },
+            Self::Describe => Action::Describe,
+            Self::Jobs => Action::Jobs,
+            Self::Status { job } => Action::Status { job: text(job) },
+            Self::Result { job, stream } => Action::Result { job: text(job), stream },
+            Self::Cancel(Target::Job(job)) => Action::Cancel(Target::Job(text(job))),
+            Self::Cancel(Target::Request(id)) => Action::Cancel(Target::Request(id)),
+            Self::Metrics => Action::Metrics,
+            Self::History(history) => Action::History(history.into_owned()),
+        }
+    }
+}
+
 impl History<'_> {
     /// The same without what it borrows.
     pub fn into_owned(self) -> History<'static> {
@@ -146,15 +183,6 @@ impl<'a> Action<'a> {
             numbers: Numbers::Python,
         }
     }
-}
-
-/// A named value of a computation, still in the JSON spelling of the request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variable<'a> {
-    /// The name in the expression.
-    pub name: Cow<'a, str>,
-    /// Its value: one JSON value, syntactically valid and otherwise unchecked.
-    pub json: Cow<'a, str>,
 }
 
 /// The spelling of numbers in a reply.
@@ -218,119 +246,21 @@ pub fn decode_request(frame: &[u8]) -> Result<Request<'_>, InvalidRequest> {
     if !text.trim_ascii_start().starts_with('{') {
         return Err(InvalidRequest::new("the request is not a JSON object"));
     }
-    let keys: Keys<'_> = serde_json::from_str(text)
-        .map_err(|error| InvalidRequest::new(format!("the request is not JSON: {error}")))?;
-    let id = keys.id.clone();
-    keys.into_request().map_err(|message| InvalidRequest { id, ..InvalidRequest::new(message) })
-}
-
-impl Request<'_> {
-    /// The JSON frame that asks for this.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(128);
-        match &self.action {
-            Action::Os { command_name, parameters, stdin, delivery } => {
-                out.extend_from_slice(br#"{"command_type":"os","command_name":"#);
-                push_string(&mut out, command_name);
-                out.extend_from_slice(br#","parameters":"#);
-                push_strings(&mut out, parameters);
-                if let Some(stdin) = stdin {
-                    out.extend_from_slice(br#","stdin":"#);
-                    push_string(&mut out, stdin);
-                }
-                match delivery {
-                    Delivery::Whole => {}
-                    Delivery::Stream => out.extend_from_slice(br#","stream":true"#),
-                    Delivery::Detached => out.extend_from_slice(br#","detach":true"#),
-                }
-            }
-            Action::Compute { expression, variables, columns, numbers } => {
-                out.extend_from_slice(br#"{"command_type":"compute","expression":"#);
-                push_string(&mut out, expression);
-                if !variables.is_empty() {
-                    out.extend_from_slice(br#","variables":{"#);
-                    for (index, variable) in variables.iter().enumerate() {
-                        if index > 0 {
-                            out.push(b',');
-                        }
-                        push_string(&mut out, &variable.name);
-                        out.push(b':');
-                        out.extend_from_slice(variable.json.as_bytes());
-                    }
-                    out.push(b'}');
-                }
-                if !columns.is_empty() {
-                    out.extend_from_slice(br#","columns":"#);
-                    push_strings(&mut out, columns);
-                }
-                if *numbers == Numbers::Strict {
-                    out.extend_from_slice(br#","numbers":"strict""#);
-                }
-            }
-            Action::Describe => out.extend_from_slice(br#"{"command_type":"describe""#),
-            Action::Jobs => out.extend_from_slice(br#"{"command_type":"jobs""#),
-            Action::Status { job } => {
-                out.extend_from_slice(br#"{"command_type":"status","job":"#);
-                push_string(&mut out, job);
-            }
-            Action::Result { job, stream } => {
-                out.extend_from_slice(br#"{"command_type":"result","job":"#);
-                push_string(&mut out, job);
-                if *stream {
-                    out.extend_from_slice(br#","stream":true"#);
-                }
-            }
-            Action::Cancel(target) => {
-                let (key, name) = match target {
-                    Target::Job(job) => ("job", &**job),
-                    Target::Request(id) => ("request_id", id.as_str()),
-                };
-                out.extend_from_slice(br#"{"command_type":"cancel""#);
-                push_key(&mut out, key);
-                push_string(&mut out, name);
-            }
-            Action::Metrics => out.extend_from_slice(br#"{"command_type":"metrics""#),
-            Action::History(history) => push_history(&mut out, history),
-        }
-        if let Some(id) = &self.id {
-            out.extend_from_slice(br#","id":"#);
-            push_string(&mut out, id.as_str());
-        }
-        if let Some(timeout) = self.timeout {
-            out.extend_from_slice(format!(",\"timeout\":{}", timeout.as_secs_f64()).as_bytes());
-        }
-        out.push(b'}');
-        out
-    }
-}
-
-fn push_history(out: &mut Vec<u8>, history: &History<'_>) {
-    out.extend_from_slice(br#"{"command_type":"history""#);
-    if let Some(user) = &history.user {
-        out.extend_from_slice(br#","user":"#);
-        push_string(out, user);
-    }
-    if let Some(command) = &history.command_name {
-        out.extend_from_slice(br#","command_name":"#);
-        push_string(out, command);
-    }
-    if let Some(since) = history.since {
-        out.extend_from_slice(format!(",\"since\":{}", since.as_secs_f64()).as_bytes());
-    }
-    if history.failed {
-        out.extend_from_slice(br#","failed":true"#);
-    }
-}
-
-fn push_strings(out: &mut Vec<u8>, texts: &[Cow<'_, str>]) {
-    out.push(b'[');
-    for (index, text) in texts.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        push_string(out, text);
-    }
-    out.push(b']');
+    let error = match serde_json::from_str::<Keys<'_>>(text) {
+        Ok(keys) => return keys.into_valid_request(),
+        Err(error) => error,
+    };
+    // It may hold numbers that Python writes and JSON lacks.
+    let Some(strict) = respell(frame) else {
+        return Err(InvalidRequest::new(format!("the request is not JSON: {error}")));
+    };
+    let keys: Keys<'_> = serde_json::from_slice(&strict).map_err(|error| {
+        // The place that it names is one of the respelled text.
+        let error = error.to_string();
+        let what = error.split_once(" at line ").map_or(&*error, |(what, _)| what);
+        InvalidRequest::new(format!("the request is not JSON: {what}"))
+    })?;
+    keys.into_valid_request().map(Request::into_owned)
 }
 
 /// The keys of a request as they stood in the frame, each at most once and of its type, or the first problem.
@@ -382,6 +312,11 @@ impl<'a> Keys<'a> {
         if let Err(problem) = taken {
             self.problem.get_or_insert(problem);
         }
+    }
+
+    fn into_valid_request(self) -> Result<Request<'a>, InvalidRequest> {
+        let id = self.id.clone();
+        self.into_request().map_err(|message| InvalidRequest { id, ..InvalidRequest::new(message) })
     }
 
     fn into_request(self) -> Result<Request<'a>, String> {
@@ -531,7 +466,7 @@ fn columns(json: &str) -> Result<Vec<Cow<'_, str>>, &'static str> {
 
 fn variables(json: &str) -> Result<Vec<Variable<'_>>, &'static str> {
     let variables: Variables<'_> = serde_json::from_str(json)
-        .map_err(|_| "an object of at most 1024 different names and their values")?;
+        .map_err(|_| "an object of at most 1024 different names and their values, nested at most 4 deep")?;
     Ok(variables.0)
 }
 
@@ -570,34 +505,5 @@ fn timeout(json: &str) -> Result<Duration, &'static str> {
 
 /// The name of a key, shortened and with everything escaped that is not plain ASCII.
 fn quoted(key: &str) -> String {
-    let shown: String = key.chars().take(40).flat_map(char::escape_default).collect();
-    format!("`{shown}`")
-}
-
-struct Variables<'a>(Vec<Variable<'a>>);
-
-impl<'de> Deserialize<'de> for Variables<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct VariablesVisitor;
-        impl<'de> Visitor<'de> for VariablesVisitor {
-            type Value = Variables<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Variables<'de>, M::Error> {
-                let mut seen = std::collections::HashSet::new();
-                let mut variables = Vec::new();
-                while let Some((name, value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
-                    if variables.len() == MAX_VARIABLES || !seen.insert(name.0.clone()) {
-                        return Err(serde::de::Error::custom("too many names, or one name twice"));
-                    }
-                    variables.push(Variable { name: name.0, json: Cow::Borrowed(value.get()) });
-                }
-                Ok(Variables(variables))
-            }
-        }
-        deserializer.deserialize_map(VariablesVisitor)
-    }
+    format!("`{}`", shown(key))
 }

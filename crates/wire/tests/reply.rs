@@ -23,6 +23,27 @@ fn a_value() {
 }
 
 #[test]
+fn a_value_that_json_lacks_is_decoded_as_python_spells_it() {
+    for json in ["Infinity", "-Infinity", "NaN", "[-0.0, -Infinity]", r#"{"$complex":[Infinity,NaN]}"#] {
+        check(
+            Verdict::Value { json: json.into(), type_name: "float".into() },
+            &format!(r#"{{"status":"success","result":{json},"type":"float"}}"#),
+        );
+    }
+    let digits = "9".repeat(4300);
+    for json in ["18446744073709551617", &digits, &format!("[{digits}, NaN]"), r#"{"$float":"inf"}"#] {
+        check(
+            Verdict::Value { json: json.into(), type_name: "int".into() },
+            &format!(r#"{{"status":"success","result":{json},"type":"int"}}"#),
+        );
+    }
+    for result in ["-NaN", "nan", "inf", "+Infinity", "Infinity1", "[NaN"] {
+        let frame = format!(r#"{{"status":"success","result":{result},"type":"float"}}"#);
+        assert!(Reply::decode(frame.as_bytes()).is_err(), "{frame}");
+    }
+}
+
+#[test]
 fn a_column() {
     check(Verdict::Column { rows: 3 }, r#"{"status":"success","result":null,"type":"column","rows":3}"#);
 }

@@ -1,13 +1,14 @@
 //! The request decoder: what it takes, what it refuses and in which words.
-#![allow(clippy::expect_used, reason = "a test may panic")]
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use wire::limits::{MAX_PARAMETERS, MAX_REQUEST_BYTES, MAX_TIMEOUT, MAX_VARIABLES};
+use wire::limits::{MAX_PARAMETERS, MAX_REQUEST_BYTES, MAX_TIMEOUT, MAX_VARIABLE_DEPTH, MAX_VARIABLES};
 use wire::{
-    Action, Delivery, ErrorCode, History, Numbers, Request, RequestId, Target, Variable, decode_request,
+    Action, Delivery, ErrorCode, Given, History, Numbers, Request, RequestId, Target, Variable,
+    decode_request,
 };
 
 #[track_caller]
@@ -74,6 +75,78 @@ fn borrows_what_holds_no_escape() {
     assert!(matches!(expression, Cow::Borrowed("1")));
 }
 
+fn given(json: &str) -> Result<Given<'static>, String> {
+    let frame =
+        format!(r#"{{"command_type":"compute","expression":"speed","variables":{{"speed":{json}}}}}"#);
+    let request = decode_request(frame.as_bytes()).expect(json);
+    let Action::Compute { variables, .. } = request.action else { panic!("another action") };
+    assert_eq!(variables[0].name, "speed");
+    match variables[0].given() {
+        Ok(Given::Number(number)) => Ok(Given::Number(number.into_owned().into())),
+        Ok(Given::Bool(value)) => Ok(Given::Bool(value)),
+        Ok(Given::Complex(real, imaginary)) => Ok(Given::Complex(real, imaginary)),
+        Ok(Given::List(numbers)) => Ok(Given::List(numbers)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[test]
+fn variables_are_taken_as_python_and_strict_replies_spell_them() {
+    let number = |text: &str| Ok(Given::Number(text.to_owned().into()));
+    for (json, expected) in [
+        ("Infinity", "Infinity"),
+        ("-Infinity", "-Infinity"),
+        ("NaN", "NaN"),
+        (r#"{"$float":"inf"}"#, "Infinity"),
+        (r#"{ "$float" : "-inf" }"#, "-Infinity"),
+        (r#"{"\u0024float":"nan"}"#, "NaN"),
+        (r#"{"$int":"18446744073709551617"}"#, "18446744073709551617"),
+        (r#"{"$int":"-5"}"#, "-5"),
+        ("1.5", "1.5"),
+    ] {
+        assert_eq!(given(json), number(expected), "{json}");
+    }
+    assert_eq!(given("1e400"), number("1e400"));
+    assert_eq!(given("true"), Ok(Given::Bool(true)));
+    assert_eq!(given(r#"{"$complex":[1,-0.0]}"#), Ok(Given::Complex(1.0, -0.0)));
+    let complex = Ok(Given::Complex(f64::INFINITY, f64::NEG_INFINITY));
+    assert_eq!(given(r#"{"$complex":[Infinity,{"$float":"-inf"}]}"#), complex);
+    let list = Ok(Given::List(vec![1.0, f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, 2.0]));
+    assert_eq!(given(r#"[1,1e400,Infinity,{"$float":"-inf"},{"$int":"2"}]"#), list);
+    assert!(matches!(given("[NaN, 1]"), Ok(Given::List(list)) if list[0].is_nan() && list.len() == 2));
+}
+
+#[test]
+fn a_variable_that_is_no_number_is_told_by_its_name() {
+    for json in [
+        "null",
+        "\"1\"",
+        "{}",
+        "[[1]]",
+        "[true]",
+        "[null]",
+        r#"{"$float":"1.5"}"#,
+        r#"{"$float":"Infinity"}"#,
+        r#"{"$float":1}"#,
+        r#"{"$int":"1.5"}"#,
+        r#"{"$int":"007"}"#,
+        r#"{"$int":" 7"}"#,
+        r#"{"$int":"NaN"}"#,
+        r#"{"$int":7}"#,
+        r#"{"$int":"1","$float":"inf"}"#,
+        r#"{"$int":"1","$int":"1"}"#,
+        r#"{"$complex":[1]}"#,
+        r#"{"$complex":[1,2,3]}"#,
+        r#"{"$complex":[1,{"$complex":[1,2]}]}"#,
+        r#"[{"$complex":[1,2]}]"#,
+        r#"{"$other":"1"}"#,
+        &format!("[1{}]", "0".repeat(400)),
+    ] {
+        let error = given(json).expect_err(json);
+        assert!(error.contains("`speed` in `variables` must be a number"), "{error}");
+    }
+}
+
 #[test]
 fn refuses_what_is_not_a_json_object() {
     refused("", "not a JSON object");
@@ -127,6 +200,18 @@ fn refuses_lone_surrogates_and_deep_nesting() {
     refused(nested, "`command_type` must be");
     refused("[".repeat(60_000), "not a JSON object");
     refused(format!("{{\"a\":{}", "{\"a\":".repeat(12_000)), "not JSON");
+}
+
+#[test]
+fn refuses_variables_too_deep_for_other_readers_of_the_log() {
+    let deep = |depth: usize| {
+        let value = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        format!(r#"{{"command_type":"compute","expression":"1","variables":{{"x":{value},"y":"[[[[[[["}}}}"#)
+    };
+    assert!(decode_request(deep(MAX_VARIABLE_DEPTH).as_bytes()).is_ok());
+    for depth in [MAX_VARIABLE_DEPTH + 1, 200, 20_000] {
+        refused(deep(depth), &format!("nested at most {MAX_VARIABLE_DEPTH} deep"));
+    }
 }
 
 #[test]

@@ -1,16 +1,9 @@
 //! The program of a command, looked at when the policy is loaded: is it there, can nobody else exchange it, and is it
 //! one that would start others?
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::launchers::launcher;
-
-/// Permission bits (stat(2)).
-const WRITABLE_BY_OTHERS: u32 = 0o022;
-const STICKY: u32 = 0o1000;
-const EXECUTABLE: u32 = 0o111;
 
 /// What the rule says of a program that starts others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,23 +24,7 @@ pub(super) fn check(text: &str, launchers: Launchers) -> Result<PathBuf, String>
     if text.chars().any(crate::policy::is_invisible) {
         return Err("must not hold control or format characters".to_owned());
     }
-    let resolved = path.canonicalize().map_err(|error| format!("{text} cannot be found: {error}"))?;
-    let metadata = resolved.metadata().map_err(|error| format!("{text} cannot be read: {error}"))?;
-    if !metadata.is_file() {
-        return Err(format!("{} is not a regular file", resolved.display()));
-    }
-    if metadata.mode() & EXECUTABLE == 0 {
-        return Err(format!("{} is not executable", resolved.display()));
-    }
-    cannot_be_exchanged(&resolved, &metadata)?;
-    for directory in path.ancestors().skip(1).chain(resolved.ancestors().skip(1)) {
-        let metadata = directory
-            .metadata()
-            .map_err(|error| format!("{} cannot be read: {error}", directory.display()))?;
-        if metadata.mode() & STICKY == 0 {
-            cannot_be_exchanged(directory, &metadata)?;
-        }
-    }
+    let resolved = jail::examine_program(path)?;
     match launchers {
         Launchers::Allowed => {}
         Launchers::Refused => {
@@ -61,19 +38,6 @@ pub(super) fn check(text: &str, launchers: Launchers) -> Result<PathBuf, String>
         }
     }
     Ok(path.to_owned())
-}
-
-fn cannot_be_exchanged(path: &Path, metadata: &Metadata) -> Result<(), String> {
-    let path = path.display();
-    if metadata.mode() & WRITABLE_BY_OTHERS != 0 {
-        let mode = metadata.mode() & 0o7777;
-        return Err(format!("{path} can be written by others (mode {mode:04o})"));
-    }
-    let owner = metadata.uid();
-    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-        return Err(format!("{path} belongs to user {owner}, who is neither root nor the server's own"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use std::future::ready;
 
 use calc::{Budget, ErrorKind, Value, Variables};
-use wire::{ErrorCode, Variable};
+use wire::{ErrorCode, Given, Variable};
 
 use super::columns::{self, Named};
-use super::spelling::{refusal, spelled};
+use super::spelling::{refusal, refusal_of_variable, spelled};
 use super::worker::on_worker;
 use crate::authorise::Computation;
 use crate::outcome::Outcome;
@@ -48,26 +48,24 @@ async fn evaluate_on_worker(
     on_worker(service, user, computation.timeout, ready(Ok(())), work).await
 }
 
-/// The values that the request gives, scalars and lists apart.
-fn values(given: &[Variable<'_>]) -> Result<(Variables, Vec<Named>), Refusal> {
-    let wrong = || {
-        let message = "each of `variables` must be a number, true, false, or a list of numbers";
-        Refusal::open(ErrorCode::InvalidRequest, message)
-    };
+/// The values that the request gives, scalars and lists apart. What is wrong is told with the name of its variable.
+fn values(variables: &[Variable<'_>]) -> Result<(Variables, Vec<Named>), Refusal> {
     let mut scalars = Variables::new();
     let mut lists = Vec::new();
-    for variable in given {
-        let value = match variable.json.as_ref() {
-            "true" => Value::Bool(true),
-            "false" => Value::Bool(false),
-            list if list.starts_with('[') => {
-                let numbers = serde_json::from_str(list).map_err(|_| wrong())?;
+    for variable in variables {
+        let wrong = |error: calc::Error| refusal_of_variable(variable, &error);
+        let given =
+            variable.given().map_err(|error| Refusal::open(ErrorCode::InvalidRequest, error.to_string()))?;
+        let value = match given {
+            Given::Bool(value) => Value::Bool(value),
+            Given::Complex(real, imaginary) => Value::Complex(real, imaginary),
+            Given::Number(number) => Value::from_json_number(&number).map_err(wrong)?,
+            Given::List(numbers) => {
                 lists.push((variable.name.clone().into_owned(), numbers));
                 continue;
             }
-            number => Value::from_json_number(number).map_err(|_| wrong())?,
         };
-        scalars.insert(&variable.name, value).map_err(|error| refusal(&error))?;
+        scalars.insert(&variable.name, value).map_err(wrong)?;
     }
     Ok((scalars, lists))
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use transport::Listeners;
 use wire::{Delivery, History};
@@ -116,19 +118,34 @@ async fn history(
         if !sees_all {
             // What the client was not told then it is not told now.
             found.rows.iter_mut().for_each(|row| row.reason = None);
+            found.unreadable = 0;
         }
-        Ok(Outcome::Told { json: newest(&found), type_name: "history", needs_record: true })
+        let json = newest(&found).map_err(|error| Refusal::internal(error.to_string()))?;
+        Ok(Outcome::Told { json, type_name: "history", needs_record: true })
     };
     on_worker(service, asker, timeout, service.gate.history(asker), read).await
 }
 
-/// As many of the newest rows as a reply may hold, and how many there are before them.
-fn newest(found: &crate::log::History) -> String {
+/// As many of the newest rows as a reply may hold, and how many there are before them. A row stays the text that it is:
+/// a number in it may have more digits than any type here.
+fn newest(found: &crate::log::History) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Missing {
+        first: u64,
+        last: u64,
+    }
+    #[derive(Serialize)]
+    struct Told {
+        earlier: u64,
+        missing: Vec<Missing>,
+        #[serde(skip_serializing_if = "is_zero")]
+        unreadable: u64,
+        rows: Vec<Box<RawValue>>,
+    }
     let mut rows = Vec::new();
     let mut bytes = 0_usize;
     for row in found.rows.iter().rev() {
-        // A row is a record that was read from JSON.
-        let Ok(row) = serde_json::value::to_raw_value(row) else { continue };
+        let row = serde_json::value::to_raw_value(row)?;
         bytes = bytes.saturating_add(row.get().len());
         if bytes > HISTORY_BYTES {
             break;
@@ -137,10 +154,16 @@ fn newest(found: &crate::log::History) -> String {
     }
     let left_out = found.rows.len().saturating_sub(rows.len()) as u64;
     rows.reverse();
-    let missing: Vec<_> = found.findings.iter().filter_map(Finding::missing).collect();
-    let missing: Vec<_> =
-        missing.iter().map(|(first, last)| json!({ "first": first, "last": last })).collect();
-    json!({ "rows": rows, "earlier": found.earlier.saturating_add(left_out), "missing": missing }).to_string()
+    let missing = found.findings.iter().filter_map(Finding::missing);
+    let missing: Vec<_> = missing.map(|(first, last)| Missing { first, last }).collect();
+    let earlier = found.earlier.saturating_add(left_out);
+    let told = Told { earlier, missing, unreadable: found.unreadable, rows };
+    serde_json::to_string(&told)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn status(job: &Job) -> String {

@@ -1,7 +1,7 @@
 //! The evaluator's values and errors in the words of the protocol.
 
 use calc::{ErrorKind, Value};
-use wire::{ErrorCode, Failure, Numbers};
+use wire::{ErrorCode, Failure, Numbers, Variable};
 
 use crate::outcome::Outcome;
 use crate::refusal::Refusal;
@@ -30,4 +30,11 @@ pub(super) fn refusal(error: &calc::Error) -> Refusal {
         ..Failure::new(code, error.message().to_owned())
     }
     .into()
+}
+
+/// The same, about a variable of the request.
+pub(super) fn refusal_of_variable(variable: &Variable<'_>, error: &calc::Error) -> Refusal {
+    let Refusal { mut failure, reason } = refusal(error);
+    failure.message = format!("{} in `variables`: {}", variable.shown_name(), failure.message).into();
+    Refusal { failure, reason }
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use wire::json::{Respelled, read};
 use wire::{Reply, RequestId};
 
 use super::Jobs;
@@ -110,7 +111,8 @@ impl Record<'_> {
 impl Restoring {
     /// Takes one record, if it is about a job; what it says only to this server's descendants is left alone.
     fn take(&mut self, line: &[u8]) {
-        let Ok(record) = serde_json::from_slice::<Record<'_>>(line) else { return };
+        let mut respelled = Respelled::default();
+        let Ok(record) = read::<Record<'_>>(line, &mut respelled) else { return };
         let (Some(name), Ok(time)) = (record.job, record.time.parse()) else { return };
         let asked = record.asked.and_then(|asked| asked.parse().ok()).unwrap_or(time);
         match record.event {

@@ -19,7 +19,7 @@ use super::archive::{
 };
 use super::findings::Finding;
 use crate::limits::{MAX_FINDINGS, MAX_LISTINGS};
-use jobs::{Found, Head, Jobs};
+use jobs::{Found, Head, Jobs, NoRecord};
 pub use row::{HistoryRow, RowState};
 
 /// Which rows are wanted. Everything that is said must hold.
@@ -95,7 +95,7 @@ struct Newest {
 pub fn history(path: &Path, filter: HistoryFilter, max_rows: usize) -> io::Result<History> {
     let mut reader = HistoryReader::open(path, filter)?;
     let mut history = reader.read(max_rows)?;
-    history.rows.extend(reader.unended());
+    reader.add_unended(&mut history);
     let excess = history.rows.len().saturating_sub(max_rows);
     history.rows.drain(..excess);
     history.earlier = history.earlier.saturating_add(excess as u64);
@@ -148,15 +148,16 @@ impl HistoryReader {
                 self.care = Care::Thorough;
             }
         }
-        let mut rows: Vec<_> = newest.found.iter().map(HistoryRow::from_found).collect();
-        rows.sort_by_key(|row| row.record);
         // Each is told once, however often it is seen.
         self.findings.retain(|finding| !self.told.contains(finding));
         self.told.extend(self.findings.iter().cloned());
         self.told.drain(..self.told.len().saturating_sub(MAX_FINDINGS));
         let findings = std::mem::take(&mut self.findings);
         let unreadable = std::mem::take(&mut self.unreadable);
-        Ok(History { rows, earlier: newest.earlier, unreadable, findings })
+        let mut history = History { rows: Vec::new(), earlier: newest.earlier, unreadable, findings };
+        newest.found.iter().map(HistoryRow::from_found).for_each(|row| history.add(row));
+        history.rows.sort_by_key(|row| row.record);
+        Ok(history)
     }
 
     fn read_what_is_new(&mut self, max_rows: usize) -> io::Result<Newest> {
@@ -214,11 +215,13 @@ impl HistoryReader {
         }
     }
 
-    /// What was started and has not ended, as far as the log is read.
-    pub fn unended(&self) -> Vec<HistoryRow> {
-        let mut rows = self.jobs.unended();
-        rows.sort_by_key(|row| (row.state == RowState::Running, row.record));
-        rows
+    /// Adds what was started and has not ended, as far as the log is read.
+    fn add_unended(&self, history: &mut History) {
+        let mut unended = History::default();
+        self.jobs.unended().into_iter().for_each(|row| unended.add(row));
+        unended.rows.sort_by_key(|row| (row.state == RowState::Running, row.record));
+        history.rows.append(&mut unended.rows);
+        history.unreadable = history.unreadable.saturating_add(unended.unreadable);
     }
 
     /// Whether the file that was read last is the one that is written, and was not emptied meanwhile.
@@ -280,8 +283,9 @@ impl HistoryReader {
             match Head::read(line) {
                 Some(head) if head.sequence > self.done => {
                     self.done = head.sequence;
-                    if let Some(found) = self.jobs.take(&head, line) {
-                        newest.push(found);
+                    match self.jobs.take(&head, line) {
+                        Ok(found) => found.into_iter().for_each(|found| newest.push(found)),
+                        Err(NoRecord) => self.unreadable = self.unreadable.saturating_add(1),
                     }
                 }
                 Some(_) => {}
@@ -299,6 +303,15 @@ impl Open {
         self.lines.read_on(&mut self.rest)?;
         self.bytes = self.bytes.saturating_add(self.rest.len().saturating_sub(before) as u64);
         Ok(())
+    }
+}
+
+impl History {
+    fn add(&mut self, row: Result<HistoryRow, NoRecord>) {
+        match row {
+            Ok(row) => self.rows.push(row),
+            Err(NoRecord) => self.unreadable = self.unreadable.saturating_add(1),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use wire::PublicKey;
+use wire::json::StrictJson;
 
 use super::escape::{push_json, push_text};
 
@@ -55,9 +56,9 @@ impl<'a> Line<'a> {
     }
 
     /// A key with a JSON value, which may hold any character that JSON permits.
-    pub(crate) fn json(&mut self, key: &str, json: &[u8]) {
+    pub(crate) fn json(&mut self, key: &str, json: &StrictJson<'_>) {
         self.key(key);
-        push_json(self.out, json);
+        push_json(self.out, json.as_bytes());
     }
 
     /// A key with bytes in hexadecimal.

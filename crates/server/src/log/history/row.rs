@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use wire::json::{Respelled, read};
 
-use super::jobs::Found;
+use super::jobs::{Found, NoRecord};
 use crate::log::escape::push_json;
 
 /// How far something has come.
@@ -85,8 +86,7 @@ pub struct HistoryRow {
 }
 
 /// What of any record can matter to a row.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct Record {
     seq: u64,
     time: String,
@@ -97,9 +97,30 @@ struct Record {
     request_text: Option<String>,
     job: Option<String>,
     command: Option<String>,
+    #[serde(default)]
     parameters: Vec<String>,
     reply: Option<Reply>,
     reason: Option<String>,
+}
+
+/// What the last record of a job adds to the first.
+#[derive(Default)]
+struct Last {
+    time: Option<String>,
+    user: Option<String>,
+    peer: Option<String>,
+    uid: Option<u32>,
+    job: Option<String>,
+    command: Option<String>,
+    reply: Option<Reply>,
+    reason: Option<String>,
+}
+
+impl From<Record> for Last {
+    fn from(record: Record) -> Self {
+        let Record { time, user, peer, uid, job, command, reply, reason, .. } = record;
+        Self { time: Some(time), user, peer, uid, job, command, reply, reason }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -127,17 +148,17 @@ struct Request {
 }
 
 impl HistoryRow {
-    pub(super) fn from_found(found: &Found) -> Self {
+    pub(super) fn from_found(found: &Found) -> Result<Self, NoRecord> {
         match found {
-            Found::Row(row) => Self::clone(row),
+            Found::Row(row) => Ok(Self::clone(row)),
             Found::Records(first, last) => Self::from_records(first, last.as_deref()),
         }
     }
 
     /// From the first record and the last, where that is another.
-    pub(super) fn from_records(first: &[u8], last: Option<&[u8]>) -> Self {
-        let read = |line: &[u8]| serde_json::from_slice::<Record>(line).unwrap_or_default();
-        let (first, last) = (read(first), last.map(read));
+    pub(super) fn from_records(first: &[u8], last: Option<&[u8]>) -> Result<Self, NoRecord> {
+        let record = |line: &[u8]| read::<Record>(line, &mut Respelled::default()).map_err(|_| NoRecord);
+        let (first, last) = (record(first)?, last.map(record).transpose()?);
         let is_job = last.is_some();
         let request =
             [Some(&first), last.as_ref()].into_iter().flatten().find_map(|record| record.request.as_deref());
@@ -146,15 +167,15 @@ impl HistoryRow {
         let Record {
             seq, time, user, peer, uid, request_text, job, command, parameters, reply, reason, ..
         } = first;
-        let last = last.unwrap_or_default();
+        let last = last.map(Last::from).unwrap_or_default();
         let reply = last.reply.or(reply).unwrap_or_default();
         let is_job = is_job || job.is_some();
         // There it is what to look for.
         let asked_for = request.command_name.filter(|_| request.command_type.as_deref() != Some("history"));
-        Self {
+        Ok(Self {
             record: seq,
             time,
-            ended: Some(last.time).filter(|time| !time.is_empty()),
+            ended: last.time,
             state: RowState::Ended,
             user: user.or(last.user),
             peer: peer.or(last.peer),
@@ -173,7 +194,7 @@ impl HistoryRow {
             message: reply.message,
             reason: last.reason.or(reason),
             duration_ms: reply.duration_ms,
-        }
+        })
     }
 
     /// Whether it came to anything else than success, as far as is known.

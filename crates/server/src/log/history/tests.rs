@@ -208,7 +208,7 @@ fn the_newest_rows_have_room() {
 
 #[test]
 fn lines_that_are_no_records_are_counted_and_a_torn_one_waits() {
-    let mut book = Book::with(&[SERVER, COMPUTED]);
+    let book = Book::with(&[SERVER, COMPUTED]);
     let append = |text: &str| {
         std::fs::File::options()
             .append(true)
@@ -220,12 +220,93 @@ fn lines_that_are_no_records_are_counted_and_a_torn_one_waits() {
     append("nonsense\n{\"seq\":x}\n\n{\"seq\":3,\"time\":\"2026");
     let read: History = history(&book.path(), HistoryFilter::default(), 9).expect("read");
     assert_eq!((read.rows.len(), read.unreadable), (1, 3));
-    // A record that is one by its head alone is a row without words, and no panic.
-    std::fs::write(book.path(), "").expect("written");
-    book.records = 0;
-    book.write(&[r#""event":"answered","user":[]"#, r#""event":"ended""#, r#""event":"started","job":7"#]);
-    assert_eq!(book.all(), [""]);
     assert!(history(Path::new("/nonexistent/server.log"), HistoryFilter::default(), 9).is_err());
+}
+
+#[test]
+fn a_line_that_is_no_record_is_nobodys_row() {
+    const REST: &str = r#""reply":{"status":"success","result":1},"prev":"00"}"#;
+    let time = "2026-11-24T12:00:00.000000Z";
+    let head = |event: &str| format!(r#"{{"seq":2,"time":"{time}","event":"{event}","#);
+    let lines = [
+        // Records by their heads alone.
+        format!(r#"{}"user":"ann","#, head("answered")),
+        format!(r#"{}"user":"ann",{REST}]"#, head("answered")),
+        format!(r#"{}"user":"ann","x":nan,{REST}"#, head("answered")),
+        format!(r#"{}"user":"ann","x":-NaN,{REST}"#, head("answered")),
+        format!(r#"{}"user":"ann","user":"bob",{REST}"#, head("answered")),
+        format!(r#"{}"user":["ann"],{REST}"#, head("answered")),
+        format!(r#"{}"user":"ann","parameters":"x",{REST}"#, head("answered")),
+        format!(r#"{}"user":"ann","reply":{{"result":Infinity"#, head("answered")),
+        format!(r#"{}"user":"ann",{REST}"#, head("answered")).replace(time, ""),
+        format!(r#"{}"user":"ann",{REST}"#, head("answered")).replace(time, "yesterday"),
+        format!(r#"{}"user":"ann",{REST}"#, head("answered")).replace("\"seq\":2", "\"seq\":-2"),
+        format!(r#"{}"user":"ann",{REST}"#, head("ended")),
+        format!(r#"{}"user":"ann","job":7,{REST}"#, head("ended")),
+        format!(r#"{}"user":"ann","job":"a-1","parameters":7,{REST}"#, head("started")),
+        format!(r#"{}"user":"ann","job":7,{REST}"#, head("started")),
+        "x".repeat(2 * crate::limits::LONG_RECORD_BYTES),
+        format!(r#"{}"user":"ann","x":"{}""#, head("answered"), "x".repeat(crate::limits::LONG_RECORD_BYTES)),
+    ];
+    let of = |user: Option<&str>| HistoryFilter { user: user.map(str::to_owned), ..HistoryFilter::default() };
+    for line in lines {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("server.log");
+        let whole = format!(r#"{{"seq":1,"time":"{time}",{COMPUTED},"prev":"00"}}"#);
+        std::fs::write(&path, format!("{whole}\n{line}\n")).expect("written");
+        for (filter, rows) in [(of(None), 1), (of(Some("ann")), 0), (of(Some("bob")), 1)] {
+            assert_eq!(history(&path, filter, 9).expect("read").rows.len(), rows, "{line}");
+        }
+        assert_eq!(history(&path, of(None), 9).expect("read").unreadable, 1, "{line}");
+        let failed = HistoryFilter { failed: true, ..of(Some("ann")) };
+        assert!(history(&path, failed, 9).expect("read").rows.is_empty(), "{line}");
+        let mut following = HistoryReader::open(&path, of(Some("ann"))).expect("opened");
+        assert!(following.read(9).expect("read").rows.is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn a_file_that_begins_with_a_record_of_another_form_is_told_to_be_no_log_or_left_out() {
+    let time = "2026-11-24T12:00:00.000000Z";
+    for first in [
+        r#"{"seq":1,"time":"then"}"#,
+        r#"{"event":"answered","user":"ann","seq":1}"#,
+        r#" {"seq":1}"#,
+        "{\"seq\":1}",
+    ] {
+        for name in ["server.log", "server.log.1"] {
+            let directory = tempfile::tempdir().expect("a directory");
+            let whole = format!(r#"{{"seq":2,"time":"{time}",{COMPUTED},"prev":"00"}}"#);
+            std::fs::write(directory.path().join(name), format!("{first}\n{whole}\n")).expect("written");
+            let next = format!(r#"{{"seq":3,"time":"{time}",{COMPUTED},"prev":"00"}}"#);
+            let mut log =
+                std::fs::File::options().append(true).create(true).open(directory.path().join("server.log"));
+            writeln!(log.as_mut().expect("opened"), "{next}").expect("written");
+            let found = history(&directory.path().join("server.log"), HistoryFilter::default(), 9);
+            let rows = found.map(|found| found.rows.len()).map_err(|error| error.kind());
+            let expected = if name == "server.log" { Err(std::io::ErrorKind::InvalidData) } else { Ok(1) };
+            assert_eq!(rows, expected, "{first}");
+        }
+    }
+}
+
+#[test]
+fn records_with_numbers_that_json_lacks_are_rows_like_others() {
+    for (result, shown) in [
+        ("Infinity", r#"{"$float":"inf"}"#),
+        ("-Infinity", r#"{"$float":"-inf"}"#),
+        ("NaN", r#"{"$float":"nan"}"#),
+        ("[-0.0, -Infinity]", r#"[-0.0, {"$float":"-inf"}]"#),
+        (r#"{"$complex":[Infinity,NaN]}"#, r#"{"$complex":[{"$float":"inf"},{"$float":"nan"}]}"#),
+        ("18446744073709551617", "18446744073709551617"),
+    ] {
+        let record = COMPUTED.replace("\"result\":42", &format!("\"result\":{result}"));
+        let book = Book::with(&[&record, &record.replace("bob", "ann")]);
+        let filter = HistoryFilter { user: Some("ann".to_owned()), ..HistoryFilter::default() };
+        let found = history(&book.path(), filter, 9).expect("read");
+        assert_eq!((short(&found.rows), found.unreadable), (vec![format!("ann 6*7 {shown}")], 0));
+        assert_eq!(book.all().len(), 2);
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use owner::ForeignOwner;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -55,8 +56,13 @@ pub enum SealError {
         mode: u32,
     },
     /// Somebody else could have put the key there.
-    #[error("{0} belongs to another user, who may know the key")]
-    Foreign(String),
+    #[error("{path} {reason}: whoever owns it may know the key")]
+    Foreign {
+        /// The file.
+        path: String,
+        /// Whose it is.
+        reason: ForeignOwner,
+    },
     /// Another server holds it.
     #[error("the sealing state {0} is in use by another bidden server")]
     InUse(String),
@@ -298,10 +304,10 @@ fn open(path: &Path, options: &OpenOptions) -> Result<File, SealError> {
     if mode & GROUP_AND_OTHERS != 0 {
         return Err(SealError::ReadableByOthers { path: shown, mode });
     }
-    if ![0, rustix::process::geteuid().as_raw()].contains(&metadata.uid()) {
-        return Err(SealError::Foreign(shown));
+    match owner::check(&metadata) {
+        Ok(()) => Ok(file),
+        Err(reason) => Err(SealError::Foreign { path: shown, reason }),
     }
-    Ok(file)
 }
 
 /// The state and its place. Where two are there, because the erasing was cut short, the later one counts.
