@@ -139,13 +139,18 @@ impl Entry {
         let descriptors = descriptor_limit(u64::from(confinement.limits.descriptors));
         // The first that the command cannot have.
         let program_number = i32::try_from(descriptors).unwrap_or(i32::MAX);
+        let becoming = Becoming::new(confinement, machine.privilege, users_of_jails);
         let counted = machine.has(Feature::ControlGroups);
-        let subject =
-            Subject::command(confinement.network, confinement.exec, counted, program_number.unsigned_abs());
+        let subject = Subject::command(
+            confinement.network,
+            confinement.exec,
+            counted,
+            becoming.is_apart(),
+            program_number.unsigned_abs(),
+        );
         let filter = machine
             .has(Feature::Seccomp)
             .then(|| Rc::clone(filters.entry(subject).or_insert_with(|| Rc::new(Filter::new(subject)))));
-        let becoming = Becoming::new(confinement, machine.privilege, users_of_jails);
         Ok(Self {
             program,
             program_number,

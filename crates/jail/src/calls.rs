@@ -108,4 +108,14 @@ pub(crate) const REFUSED_UNCOUNTED: &[c_long] = &[
     libc::SYS_msgget,
     // Message queues, counted by user.
     libc::SYS_mq_open,
+    // A piece of a huge page in a pipe keeps all of it, also when its process has given it back.
+    libc::SYS_vmsplice,
+];
+
+/// Refused to commands that share their user with the server and have no network.
+pub(crate) const REFUSED_WITH_SERVER_S_USER: &[c_long] = &[
+    // What it watches is counted by user alone: no watches would be left for the server's connections.
+    libc::SYS_epoll_create1,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_epoll_create,
 ];

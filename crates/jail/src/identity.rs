@@ -65,6 +65,11 @@ impl Becoming {
         self.user == Who::OfJail
     }
 
+    /// Whether it is another user than the server, or one that the rule names.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.user != Who::Server
+    }
+
     /// Whether it may be root of the machine. The capabilities that it lacks do not keep it from root's own files.
     pub(crate) fn may_be_root(&self) -> bool {
         match self.user {

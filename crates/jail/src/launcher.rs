@@ -11,9 +11,9 @@ use crate::book::Book;
 use crate::groups::{Group, Groups};
 use crate::identity::renounce_at_exec;
 use crate::init;
-use crate::machine::Feature;
+use crate::machine::{Feature, Privilege};
 use crate::message::{FromLauncher, ONE_MORE, READY};
-use crate::namespaces::{empty_network, take_privilege};
+use crate::namespaces::{self, empty_network, take_privilege};
 use crate::processes::{
     Namespace, Reaped, Side, clear_signals, close_copy, fork, fork_init, fork_into, leave, reap, take_signals,
 };
@@ -43,6 +43,9 @@ pub(crate) fn serve(server: &OwnedFd, book: &mut Book, groups: Option<&Groups>) 
 fn prepare(book: &mut Book) -> io::Result<()> {
     if take_privilege() != book.machine.privilege {
         return Err(io::Error::other("a user namespace cannot be made any more"));
+    }
+    if book.machine.privilege == Privilege::UserNamespace {
+        namespaces::limit_notifiers();
     }
     renounce_at_exec()?;
     // With the keeper the launcher ends. After the change of user namespace, which may take this away.

@@ -18,6 +18,13 @@ pub const DESCRIPTORS: u32 = 256;
 /// Queued signals and timers (timer_create(2)) of the user of a command.
 pub const SIGNALS_PENDING: u64 = 256;
 
+/// Instances of inotify(7) of all jails of a launcher in a user namespace, and files that they watch: half of what a user
+/// usually has, so that the server's user keeps the other half.
+pub const NOTIFIERS_OF_JAILS: u32 = 64;
+
+/// See [`NOTIFIERS_OF_JAILS`].
+pub const NOTIFIED_FILES_OF_JAILS: u32 = 4096;
+
 /// Memory that a process of a command may lock.
 pub const LOCKED_BYTES: u64 = 64 * 1024;
 

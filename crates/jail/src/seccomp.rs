@@ -135,14 +135,16 @@ const ARCH: u32 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Subject {
     /// A command whose program is executed by this descriptor. `counted`: a control group counts all memory that it uses.
-    Command { network: bool, exec: bool, counted: bool, program: u32 },
+    /// `apart`: its user is not the server's.
+    Command { network: bool, exec: bool, counted: bool, apart: bool, program: u32 },
     /// The server after its start.
     Server,
 }
 
 impl Subject {
-    pub(crate) fn command(network: Network, exec: Exec, counted: bool, program: u32) -> Self {
-        Self::Command { network: network == Network::Machine, exec: exec == Exec::Allowed, counted, program }
+    pub(crate) fn command(network: Network, exec: Exec, counted: bool, apart: bool, program: u32) -> Self {
+        let (network, exec) = (network == Network::Machine, exec == Exec::Allowed);
+        Self::Command { network, exec, counted, apart, program }
     }
 }
 
@@ -195,7 +197,7 @@ impl Filter {
         set(libc::SYS_personality, Verdict::Looked(Look::Personality));
         set(libc::SYS_ioctl, Verdict::Looked(Look::Request));
         match subject {
-            Subject::Command { network, exec, counted, program } => {
+            Subject::Command { network, exec, counted, apart, program } => {
                 for &(call, tests) in calls::TESTED {
                     set(call, Verdict::Looked(Look::Every(tests)));
                 }
@@ -207,6 +209,11 @@ impl Filter {
                         set(call, Verdict::Looked(Look::Every(tests)));
                     }
                     for &call in calls::REFUSED_WITHOUT_NETWORK {
+                        set(call, Verdict::Refused(libc::EPERM));
+                    }
+                }
+                if !network && !apart {
+                    for &call in calls::REFUSED_WITH_SERVER_S_USER {
                         set(call, Verdict::Refused(libc::EPERM));
                     }
                 }
@@ -423,7 +430,7 @@ mod tests {
     }
 
     fn command(network: bool, exec: bool) -> Filter {
-        Filter::new(Subject::Command { network, exec, counted: true, program: 1030 })
+        Filter::new(Subject::Command { network, exec, counted: true, apart: true, program: 1030 })
     }
 
     const NEITHER: u32 = 7;
@@ -527,8 +534,19 @@ mod tests {
     fn memory_that_nobody_counts_is_refused() {
         for &call in calls::REFUSED_UNCOUNTED {
             check(&command(true, true), call, [0; 6], ALLOW);
-            let uncounted = Subject::Command { network: true, exec: true, counted: false, program: 1030 };
+            let uncounted =
+                Subject::Command { network: true, exec: true, counted: false, apart: true, program: 1030 };
             check(&Filter::new(uncounted), call, [0; 6], EPERM);
+        }
+    }
+
+    #[test]
+    fn watches_of_the_server_s_user_are_not_for_commands_without_a_network() {
+        for (network, apart, expected) in
+            [(false, false, EPERM), (false, true, ALLOW), (true, false, ALLOW), (true, true, ALLOW)]
+        {
+            let subject = Subject::Command { network, exec: true, counted: true, apart, program: 1030 };
+            check(&Filter::new(subject), libc::SYS_epoll_create1, [0; 6], expected);
         }
     }
 
