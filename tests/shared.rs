@@ -81,8 +81,14 @@ fn the_machine_s_sockets_have_no_names_without_a_network() {
 
 #[test]
 fn leases_notifications_and_long_pipes_are_refused() {
-    let runs: [&[&str]; 3] = [&["lease", "/etc/hosts"], &["notify", "/usr"], &["pipe"]];
-    attack(Workshop::open(), "take_shared", &runs, as_server(), REFUSED);
+    // A lease is for the owner of a file.
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let runs: [&[&str]; 3] = [&["lease", file], &["notify", "/usr"], &["pipe"]];
+    let keys = format!("read = [{:?}]\n{}", directory.path(), as_server());
+    attack(Workshop::open(), "take_shared", &runs, &keys, REFUSED);
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub(crate) const TESTED: &[(c_long, &[Test])] = &[
     (libc::SYS_sched_setparam, &[is_not(0, INIT)]),
     (libc::SYS_sched_setattr, &[is_not(0, INIT)]),
     // The same for its priority: of one process, not of a user's or of a group's, among which the init may be.
-    (libc::SYS_setpriority, &[is(0, &[libc::PRIO_PROCESS as u32]), is_not(1, INIT)]),
+    (libc::SYS_setpriority, &[is(0, &[PRIO_PROCESS]), is_not(1, INIT)]),
     (libc::SYS_ioprio_set, &[is(0, &[IOPRIO_WHO_PROCESS]), is_not(1, INIT)]),
     (
         libc::SYS_fcntl,
@@ -65,6 +65,9 @@ pub(crate) const TESTED: &[(c_long, &[Test])] = &[
     // A pair of stream sockets reaches nobody else. Datagrams can be sent to an address, whatever they are connected to.
     (libc::SYS_socketpair, &[is(0, &[libc::AF_UNIX as u32]), is(1, STREAMS)]),
 ];
+
+/// `setpriority(2)`: the number is that of a process.
+const PRIO_PROCESS: u32 = 0;
 
 /// `ioprio_set(2)`: the number is that of a process.
 const IOPRIO_WHO_PROCESS: u32 = 1;

@@ -189,7 +189,7 @@ impl Outside {
         })
     }
 
-    /// Whether something was mounted or unmounted since (proc_pid_mounts(5)).
+    /// Whether something was mounted or unmounted since (`proc_pid_mounts(5)`).
     pub(crate) fn has_changed(&self) -> io::Result<bool> {
         let mut polled = [PollFd::new(&self.table, PollFlags::PRI)];
         Ok(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0)

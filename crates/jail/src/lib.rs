@@ -31,6 +31,7 @@ mod child;
 mod init;
 mod keeper;
 mod launcher;
+mod prepared;
 
 mod book;
 mod calls;

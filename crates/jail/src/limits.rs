@@ -15,7 +15,7 @@ pub const PROCESSES: u32 = 64;
 /// Open descriptors of a process of a command. With them go what epoll(7), pipes and sockets take of the user's budgets.
 pub const DESCRIPTORS: u32 = 256;
 
-/// Queued signals and timers (timer_create(2)) of the user of a command.
+/// Queued signals and timers (`timer_create(2)`) of the user of a command.
 pub const SIGNALS_PENDING: u64 = 256;
 
 /// Instances of inotify(7) of all jails of a launcher in a user namespace, and files that they watch: half of what a user

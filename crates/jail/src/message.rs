@@ -331,7 +331,7 @@ pub fn check_every_reading(bytes: &[u8]) {
     }
     match FromJail::decode(bytes) {
         Ok(FromJail::Missing(reason) | FromJail::Refused(reason) | FromJail::Lost(reason)) => {
-            check_text(&reason, bytes)
+            check_text(&reason, bytes);
         }
         Ok(message) => same(&message.encode()),
         Err(Malformed) => {}

@@ -38,7 +38,7 @@ impl UserRange {
             .all(|map| std::fs::read_to_string(map).is_ok_and(|map| self.is_within(&map)))
     }
 
-    /// Whether one line of a map (user_namespaces(7)) has all of it.
+    /// Whether one line of a map (`user_namespaces(7)`) has all of it.
     fn is_within(self, map: &str) -> bool {
         map.lines().any(|line| {
             let mut numbers = line.split_whitespace().map(str::parse::<u32>);
@@ -112,14 +112,16 @@ pub(crate) struct TakenUser {
     pub(crate) lock: OwnedFd,
 }
 
+/// `F_WRLCK` (fcntl(2)).
+const WRITE_LOCK: libc::c_short = 1;
+
 /// Locks the byte of a number; false where another has locked it.
 fn lock(file: &OwnedFd, number: u32) -> io::Result<bool> {
     #[expect(unsafe_code, reason = "no safe wrapper of locks that belong to an open file exists")]
-    // SAFETY: a zeroed `flock` is valid, and the kernel reads it during the call alone.
+    // SAFETY: a zeroed `flock` is valid and counts from the file's start; the kernel reads it during the call alone.
     let result = unsafe {
         let mut lock: libc::flock = std::mem::zeroed();
-        lock.l_type = libc::F_WRLCK as libc::c_short;
-        lock.l_whence = libc::SEEK_SET as libc::c_short;
+        lock.l_type = WRITE_LOCK;
         lock.l_start = libc::off_t::from(number);
         lock.l_len = 1;
         libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock)
