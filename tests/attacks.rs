@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::jailed::{RUN_IT, Workshop, bare, permit, processes_marked, rule, wait_until_gone};
+use crate::jailed::{RUN_IT, Workshop, as_server, bare, permit, processes_marked, rule, wait_until_gone};
 
 /// Runs a program outside, where its attack must succeed, and inside, where it must fail, and returns the reply.
 #[track_caller]
@@ -85,7 +85,8 @@ fn nothing_is_written_anywhere() {
     let workshop = Workshop::open();
     let directory = victim(&workshop);
     let program = workshop.attack("write_anywhere");
-    let reply = workshop.run(&rule(&program, &[&directory], &format!("write = [{directory:?}]")), RUN_IT);
+    let reply = workshop
+        .run(&rule(&program, &[&directory], &format!("write = [{directory:?}]\n{}", as_server())), RUN_IT);
     assert!(told(&reply).contains("create: done"), "what its rule names it writes: {reply:#}");
     assert!(told(&reply).contains("write into /etc: Read-only file system"), "{reply:#}");
 }
@@ -150,7 +151,7 @@ fn the_disk_is_not_filled() {
     let workshop = Workshop::open();
     let directory = text(workshop.outside()).to_owned();
     let program = workshop.attack("fill_disk");
-    let keys = format!("write = [{directory:?}]\nmax_file = \"5MiB\"");
+    let keys = format!("write = [{directory:?}]\nmax_file = \"5MiB\"\n{}", as_server());
     let reply = workshop.run(&rule(&program, &[&directory, "100"], &keys), RUN_IT);
     assert_eq!(reply["exit_code"], 1, "{reply:#}");
     assert!(told(&reply).contains("wrote 5 of 100 MiB in 1 files"), "{reply:#}");
@@ -329,6 +330,7 @@ fn no_character_is_pushed_into_a_terminal() {
     // Not even where its rule lets it use the terminal.
     let workshop = Workshop::open();
     let program = workshop.attack("push_characters");
-    let reply = workshop.run(&rule(&program, &[&name], &format!("write = [{name:?}]")), RUN_IT);
+    let reply =
+        workshop.run(&rule(&program, &[&name], &format!("write = [{name:?}]\n{}", as_server())), RUN_IT);
     assert!(told(&reply).contains(&format!("{name}: Operation not permitted")), "{reply:#}");
 }

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use transport::{Connection, Security};
 
 use crate::daemon::{BIDDEN, Daemon};
-use crate::jailed::permit;
+use crate::jailed::{as_server, permit};
 use crate::printed;
 use crate::served::ask;
 
@@ -133,7 +133,8 @@ impl Scene {
             "[server]\nseal = 'server.seal'\n[[listeners]]\nendpoint = 'tcp://127.0.0.1:*'\nplain = true\n\
              [limits]\n{limits}\n[commands.mark]\nprogram = '/bin/sh'\nlauncher = true\nwrite = ['{place}']\n\
              arguments = ['-c', 'echo \"$1\" >> {place}/marks', 'sh']\nseparator = false\n\
-             operands = [{{ name = 'mark', type = 'name' }}]\n"
+             operands = [{{ name = 'mark', type = 'name' }}]\n{}",
+            as_server()
         );
         Self { outside, key, configuration }
     }

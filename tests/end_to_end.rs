@@ -15,6 +15,7 @@ mod raw_curve;
 #[allow(dead_code, reason = "other test programs need more of it")]
 mod raw_peer;
 mod served;
+mod shared;
 
 mod accounts;
 mod attacks;
@@ -24,6 +25,7 @@ mod commandline;
 mod commands;
 mod crashes;
 mod documents;
+mod ends;
 mod groups;
 mod history;
 mod hostile_peers;

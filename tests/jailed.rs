@@ -75,6 +75,11 @@ pub(crate) fn shell(script: &str, keys: &str) -> String {
     rule(Path::new("/bin/sh"), &["-c", script], &format!("launcher = true\nmay_exec = true\n{keys}"))
 }
 
+/// For rules whose commands write what belongs to whoever tests.
+pub(crate) fn as_server() -> &'static str {
+    if rustix::process::geteuid().is_root() { "user = \"root\"\n" } else { "" }
+}
+
 pub(crate) const RUN_IT: &str = r#"{"command_type":"os","command_name":"it"}"#;
 
 /// Outside of any jail.

@@ -268,7 +268,8 @@ fn policy_check_test_and_explain_say_what_the_server_would_do() {
         0,
         &format!(
             "yes, `local` may run this\n  user     {path}:17\n  command  {path}:1\n  role     speaker, {path}:15\n  \
-             runs     [\"/usr/bin/echo\", \"-n\", \"a\", \"b\"]\n  at most  10 s\n"
+             runs     [\"/usr/bin/echo\", \"-n\", \"a\", \"b\"]\n  runs as  a user of its own, of 60578-61183, where the server \
+             is root; the server's user otherwise\n  at most  10 s\n"
         ),
         "",
     );

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use jail::{Capability, User};
 use server::config::{Answer, Configuration, ConfigurationError};
-use server::policy::{Denied, Grant, Permitted};
+use server::policy::{Command, Denied, Grant, Permitted};
 
 use crate::arguments::{Explain, Policy, Source};
 use crate::exit::Exit;
@@ -64,8 +66,51 @@ fn check(file: &Path) -> anyhow::Result<Exit> {
         count(policy.users().len(), "user"),
         count(configuration.tests.len(), "test"),
     ];
+    if rustix::process::geteuid().is_root() {
+        for (name, command) in policy.commands() {
+            for warning in unusable(name, command) {
+                complain(&warning);
+            }
+        }
+    }
     print(&format!("{} is correct: {}\n", file.display(), counted.join(", ")))?;
     Ok(Exit::Success)
+}
+
+/// Read, write and execute, for others (stat(2)).
+const OTHERS: [(u32, &str); 3] = [(0o4, "read"), (0o2, "write"), (0o1, "execute or search")];
+
+/// What a command with a user of its own may not use for want of permissions, where the server is root.
+fn unusable(name: &str, command: &Command) -> Vec<String> {
+    let confinement = &command.confinement;
+    if !matches!(confinement.user, User::OfJail(_)) {
+        return vec![];
+    }
+    let reads = !confinement.capabilities.contains(&Capability::DacReadSearch);
+    let read = confinement.read.iter().filter(|_| reads).map(|path| (path, 0o4));
+    let write = confinement.write.iter().map(|path| (path, 0o6));
+    let uses = read.chain(write).chain([(&command.program, 0o1)]);
+    let missing = uses.filter_map(|(path, wanted)| {
+        let metadata = path.metadata().ok()?;
+        let wanted = if metadata.is_dir() { wanted | 0o1 } else { wanted };
+        let (_, what) = OTHERS.iter().find(|(bit, _)| wanted & bit & !metadata.mode() != 0)?;
+        Some(format!(
+            "warning: command `{name}` may not {what} {}: it runs as a user of its own where the server is root; name a \
+             `user` in its rule, or permit it to others",
+            path.display()
+        ))
+    });
+    missing.collect()
+}
+
+fn runs_as(user: &User) -> String {
+    match user {
+        User::OfJail(range) => {
+            format!("a user of its own, of {range}, where the server is root; the server's user otherwise")
+        }
+        User::Server => "the server's user".to_owned(),
+        User::Named(identity) => format!("user {}, group {}", identity.user, identity.group),
+    }
 }
 
 fn test(file: &Path) -> anyhow::Result<Exit> {
@@ -134,6 +179,7 @@ fn explain(arguments: &Explain) -> anyhow::Result<Exit> {
                     invocation.secrets.iter().map(|secret| secret.name.as_str()).collect();
                 row("secret", &format!("in the variables {}", variables.join(", ")));
             }
+            row("runs as", &runs_as(&command.confinement.user));
             row("at most", &format!("{} s", command.time_limit.as_secs_f64()));
             answer(true, &format!("`{}` may run this", user.name), &text)
         }

@@ -12,14 +12,15 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zeroize::Zeroizing;
 
-use crate::confinement::{Confinement, Exec, Network, Processes};
+use crate::confinement::{Confinement, Exec, Network, Processes, User};
 use crate::filesystem::{SystemFiles, is_hidden};
 use crate::identity::Becoming;
-use crate::limits::{NO_CORE, PROCESSES};
-use crate::machine::{Feature, Machine, highest_process_number};
+use crate::limits::{LOCKED_BYTES, NO_CORE, PROCESSES, QUEUE_BYTES, SIGNALS_PENDING};
+use crate::machine::{Feature, Machine, Privilege, highest_process_number};
 use crate::program::Program;
 use crate::rule::{Input, Rule};
 use crate::seccomp::{Filter, Subject};
+use crate::users::Users;
 use crate::variable::Variable;
 
 /// The search path of every command.
@@ -45,6 +46,8 @@ pub(crate) struct Book {
     pub(crate) entries: BTreeMap<String, Entry>,
     /// Paths of all rules that a jail would not see, or could not write to.
     pub(crate) kept: Vec<PathBuf>,
+    /// Users for jails, where some rule wants one and the launcher may change users.
+    pub(crate) users: Option<Users>,
 }
 
 /// One rule.
@@ -92,8 +95,13 @@ impl Book {
     pub(crate) fn new(rules: Vec<Rule>, machine: Machine) -> std::io::Result<Self> {
         let mut filters = BTreeMap::new();
         let mut entries = BTreeMap::new();
+        let range = rules.iter().find_map(|rule| match rule.confinement.user {
+            User::OfJail(range) => Some(range),
+            User::Server | User::Named(_) => None,
+        });
+        let users = range.filter(|_| machine.privilege == Privilege::Administrator).and_then(Users::of);
         for rule in rules {
-            let entry = Entry::new(rule, machine, &mut filters)?;
+            let entry = Entry::new(rule, machine, users.is_some(), &mut filters)?;
             entries.insert(entry.check.0.name.clone(), entry);
         }
         let mut kept: Vec<_> =
@@ -107,6 +115,7 @@ impl Book {
             null: File::options().read(true).write(true).open("/dev/null")?,
             entries,
             kept,
+            users,
         })
     }
 }
@@ -115,6 +124,7 @@ impl Entry {
     fn new(
         rule: Rule,
         machine: Machine,
+        users_of_jails: bool,
         filters: &mut BTreeMap<Subject, Rc<Filter>>,
     ) -> std::io::Result<Self> {
         let confinement = &rule.confinement;
@@ -129,7 +139,15 @@ impl Entry {
         let descriptors = descriptor_limit(u64::from(confinement.limits.descriptors));
         // The first that the command cannot have.
         let program_number = i32::try_from(descriptors).unwrap_or(i32::MAX);
-        let subject = Subject::command(confinement.network, confinement.exec, program_number.unsigned_abs());
+        let becoming = Becoming::new(confinement, machine.privilege, users_of_jails);
+        let counted = machine.has(Feature::ControlGroups);
+        let subject = Subject::command(
+            confinement.network,
+            confinement.exec,
+            counted,
+            becoming.is_apart(),
+            program_number.unsigned_abs(),
+        );
         let filter = machine
             .has(Feature::Seccomp)
             .then(|| Rc::clone(filters.entry(subject).or_insert_with(|| Rc::new(Filter::new(subject)))));
@@ -148,11 +166,11 @@ impl Entry {
             process_count: confinement.limits.processes,
             process_limit: highest_process_number(confinement.limits.processes),
             cpu_time: confinement.limits.cpu_time,
-            becoming: Becoming::new(confinement, machine.privilege),
+            limits: limits(confinement, machine, descriptors, becoming.is_of_jail()),
+            becoming,
             environment: environment(confinement, machine)?,
             working_directory: CString::new(confinement.working_directory.as_os_str().as_bytes())?,
             umask: Mode::from_bits_truncate(confinement.umask),
-            limits: limits(confinement, machine, descriptors),
             filter,
             check: Checked(rule),
         })
@@ -184,7 +202,12 @@ pub(crate) fn raise_own_limit() -> std::io::Result<()> {
     Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?)
 }
 
-fn limits(confinement: &Confinement, machine: Machine, descriptors: u64) -> Vec<(Resource, Rlimit)> {
+fn limits(
+    confinement: &Confinement,
+    machine: Machine,
+    descriptors: u64,
+    user_of_jail: bool,
+) -> Vec<(Resource, Rlimit)> {
     let limits = &confinement.limits;
     let seconds = limits.cpu_time.as_secs().max(1);
     let mut wanted = vec![
@@ -194,8 +217,16 @@ fn limits(confinement: &Confinement, machine: Machine, descriptors: u64) -> Vec<
         (Resource::Nofile, descriptors, descriptors),
         (Resource::Fsize, limits.file_bytes, limits.file_bytes),
         (Resource::Core, NO_CORE, NO_CORE),
+        // Counted by user, so the narrow ones are the command's own share of it.
+        (Resource::Sigpending, SIGNALS_PENDING, SIGNALS_PENDING),
+        (Resource::Memlock, LOCKED_BYTES, LOCKED_BYTES),
+        (Resource::Msgqueue, QUEUE_BYTES, QUEUE_BYTES),
     ];
-    if !machine.has(Feature::ProcessLimit) {
+    if user_of_jail {
+        // Nobody else has processes of this user.
+        let processes = u64::from(limits.processes);
+        wanted.push((Resource::Nproc, processes, processes));
+    } else if !machine.has(Feature::ProcessLimit) {
         let processes = PROCESSES_OF_A_USER.max(u64::from(limits.processes.max(PROCESSES)));
         wanted.push((Resource::Nproc, processes, processes));
     }

@@ -30,6 +30,10 @@ pub enum Step {
     ControlGroup,
     /// The rules for its files (before the fork).
     FileRules,
+    /// The order (before the fork).
+    Order,
+    /// A user for the jail (before the fork).
+    JailUser,
     /// The fork.
     Fork,
     /// Standard input, output and error, and no other descriptor.
@@ -60,19 +64,23 @@ pub enum Step {
     Landlock,
     /// seccomp.
     Seccomp,
+    /// The server's word to execute the program.
+    Word,
     /// The program itself.
     Exec,
 }
 
 impl Step {
     /// In their order.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::Namespaces,
         Self::Mounts,
         Self::Proc,
         Self::ProcessLimit,
         Self::ControlGroup,
         Self::FileRules,
+        Self::Order,
+        Self::JailUser,
         Self::Fork,
         Self::Descriptors,
         Self::Session,
@@ -88,6 +96,7 @@ impl Step {
         Self::NoNewPrivileges,
         Self::Landlock,
         Self::Seccomp,
+        Self::Word,
         Self::Exec,
     ];
 
@@ -100,6 +109,8 @@ impl Step {
             Self::ProcessLimit => "limit of processes",
             Self::ControlGroup => "control group",
             Self::FileRules => "rules for files",
+            Self::Order => "order",
+            Self::JailUser => "a user for the jail (jail_users)",
             Self::Fork => "fork",
             Self::Descriptors => "descriptors",
             Self::Session => "session",
@@ -115,6 +126,7 @@ impl Step {
             Self::NoNewPrivileges => "no new privileges",
             Self::Landlock => "landlock",
             Self::Seccomp => "seccomp",
+            Self::Word => "word to execute",
             Self::Exec => "exec",
         }
     }
@@ -141,6 +153,8 @@ pub(crate) struct Child<'a> {
     pub(crate) process_limit: Option<(BorrowedFd<'a>, &'a [u8])>,
     pub(crate) network: Option<BorrowedFd<'a>>,
     pub(crate) becoming: &'a Becoming,
+    /// The user that its jail has for itself, where there is one.
+    pub(crate) user_of_jail: Option<u32>,
     pub(crate) ruleset: Option<BorrowedFd<'a>>,
     pub(crate) filter: Option<&'a Filter>,
     /// Where the word to execute the program comes from.
@@ -150,12 +164,7 @@ pub(crate) struct Child<'a> {
 }
 
 /// Why no program was executed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotExecuted {
-    Failed(Step, Errno),
-    /// The word did not come, or was another one.
-    CalledOff,
-}
+pub(crate) type NotExecuted = (Step, Errno);
 
 /// The child's stack, in units of 16 bytes, to which it is aligned; it needs a small part of it.
 const STACK_UNITS: usize = 8 * 1024;
@@ -177,22 +186,23 @@ impl Child<'_> {
         };
         if pid < 0 {
             let errno = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN);
-            return Err(NotExecuted::Failed(Step::Fork, Errno::from_raw_os_error(errno)));
+            return Err((Step::Fork, Errno::from_raw_os_error(errno)));
         }
         match (shared.result, Pid::from_raw(pid)) {
             (None, Some(pid)) => Ok(pid),
             (Some(failed), _) => Err(failed),
-            (None, None) => Err(NotExecuted::Failed(Step::Fork, Errno::SRCH)),
+            (None, None) => Err((Step::Fork, Errno::SRCH)),
         }
     }
 
     /// Comes back only when something failed.
     fn execute(&self) -> NotExecuted {
-        let failed = |(step, errno)| NotExecuted::Failed(step, errno);
         match self.confine() {
-            Err(error) => failed(error),
-            Ok(()) if !self.wait_for_word() => NotExecuted::CalledOff,
-            Ok(()) => failed((Step::Exec, self.exec())),
+            Err(error) => error,
+            Ok(()) => match self.wait_for_word() {
+                Err(errno) => (Step::Word, errno),
+                Ok(()) => (Step::Exec, self.exec()),
+            },
         }
     }
 
@@ -213,7 +223,7 @@ impl Child<'_> {
         if let Some(network) = self.network {
             rustix::thread::move_into_link_name_space(network, None).map_err(failed(Step::Network))?;
         }
-        self.becoming.irrevocably()?;
+        self.becoming.irrevocably(self.user_of_jail)?;
         // A change of user takes this away.
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
             .map_err(failed(Step::Signals))?;
@@ -243,14 +253,18 @@ impl Child<'_> {
         close_on_exec_from(3)
     }
 
-    /// Whether the server says that everything is written down.
-    fn wait_for_word(&self) -> bool {
+    /// Waits until the server says that everything is written down.
+    fn wait_for_word(&self) -> Result<(), Errno> {
         let mut byte = [0; 8];
-        let received = rustix::io::retry_on_intr(|| {
+        let (_, count) = rustix::io::retry_on_intr(|| {
             rustix::net::recv(self.socket, &mut byte, rustix::net::RecvFlags::empty())
-        });
-        received
-            .is_ok_and(|(_, count)| ToJail::decode(byte.get(..count).unwrap_or_default()) == Ok(ToJail::Go))
+        })?;
+        match ToJail::decode(byte.get(..count).unwrap_or_default()) {
+            Ok(ToJail::Go) => Ok(()),
+            // The server has closed its side.
+            _ if count == 0 => Err(Errno::CONNRESET),
+            Ok(ToJail::Cancel | ToJail::OutputLimit) | Err(_) => Err(Errno::BADMSG),
+        }
     }
 
     fn exec(&self) -> Errno {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::limits::{ADDRESS_SPACE_BYTES, CPU_TIME, DESCRIPTORS, FILE_BYTES, OUTPUT_BYTES, PROCESSES};
+use crate::users::UserRange;
 use crate::variable::Variable;
 
 /// Around one command.
@@ -20,8 +21,8 @@ pub struct Confinement {
     pub exec: Exec,
     /// Whose processes it sees.
     pub processes: Processes,
-    /// Who it runs as; the server's own user where a rule does not say.
-    pub user: Option<Identity>,
+    /// Who it runs as.
+    pub user: User,
     /// The capabilities that it keeps.
     pub capabilities: Vec<Capability>,
     /// What stands in its environment beside `PATH`, `LANG` and `HOME`.
@@ -62,6 +63,24 @@ pub enum Processes {
     Own,
     /// All of the machine.
     Machine,
+}
+
+/// Who a command is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum User {
+    /// A user that its jail has for itself, out of this range, and no other group. The server's own user where the server
+    /// cannot change users.
+    OfJail(UserRange),
+    /// The server's own user, without its groups where they can be changed.
+    Server,
+    /// The one that its rule names.
+    Named(Identity),
+}
+
+impl Default for User {
+    fn default() -> Self {
+        Self::OfJail(UserRange::default())
+    }
 }
 
 /// A user with groups, by number.
@@ -138,7 +157,7 @@ impl Default for Confinement {
             write: vec![],
             exec: Exec::default(),
             processes: Processes::default(),
-            user: None,
+            user: User::default(),
             capabilities: vec![],
             environment: vec![],
             working_directory: "/".into(),

@@ -1,21 +1,26 @@
 //! The files of a jail: everything read-only, a /tmp of its own, nothing of /run, a /proc of its own processes, and
 //! landlock over what is left. The mounts hold what landlock does not look at, such as a change of permissions.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, Ruleset,
     RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, Scope,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind, mount_change,
-    move_mount, open_tree,
+    mount_remount, move_mount, open_tree,
 };
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::limits::{PRIVATE_TMP_BYTES, PRIVATE_TMP_FILES};
 use crate::machine::highest_process_number;
@@ -82,11 +87,27 @@ pub(crate) struct SystemFiles {
     directories: Vec<OwnedFd>,
     settings: Vec<OwnedFd>,
     devices: Vec<OwnedFd>,
+    /// When files were last added to or replaced in the directories of the settings.
+    replaced: Replaced,
+}
+
+type Replaced = [Option<(i64, i64)>; REPLACING.len()];
+
+/// Where files of the settings are replaced by others of their names.
+const REPLACING: [&str; 2] = ["/etc", "/etc/ssl"];
+
+fn replaced() -> Replaced {
+    REPLACING.map(|path| {
+        let metadata = Path::new(path).metadata().ok()?;
+        Some((metadata.mtime(), metadata.mtime_nsec()))
+    })
 }
 
 impl SystemFiles {
     /// Whatever of it this machine has.
     pub(crate) fn open() -> Self {
+        // Before the files: what is replaced meanwhile is opened again the next time.
+        let replaced = replaced();
         let open = |paths: &[&str]| paths.iter().filter_map(|path| open_path(Path::new(path)).ok()).collect();
         let kept = KEPT_OF_RUN.iter().filter_map(|path| open_path(Path::new(path)).ok());
         let settings: Vec<_> = SETTINGS.iter().filter_map(|path| open_path(Path::new(path)).ok()).collect();
@@ -94,7 +115,13 @@ impl SystemFiles {
             directories: open(&SYSTEM),
             settings: settings.into_iter().chain(kept).collect(),
             devices: open(&DEVICES),
+            replaced,
         }
+    }
+
+    /// Whether the files are still those of their names.
+    pub(crate) fn is_current(&self) -> bool {
+        self.replaced == replaced()
     }
 }
 
@@ -145,6 +172,95 @@ impl Kept {
     }
 }
 
+/// The machine's mounts, as a process saw them before it had its own.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    namespace: File,
+    root: OwnedFd,
+    table: File,
+}
+
+impl Outside {
+    pub(crate) fn open() -> io::Result<Self> {
+        Ok(Self {
+            namespace: File::open("/proc/self/ns/mnt")?,
+            root: open_path(Path::new("/"))?,
+            table: File::open("/proc/self/mountinfo")?,
+        })
+    }
+
+    /// Whether something was mounted or unmounted since (`proc_pid_mounts(5)`).
+    pub(crate) fn has_changed(&self) -> io::Result<bool> {
+        let mut polled = [PollFd::new(&self.table, PollFlags::PRI)];
+        Ok(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0)
+    }
+
+    /// Goes back to them. A user namespace's processes may not: false.
+    pub(crate) fn enter(&self) -> io::Result<bool> {
+        match move_into_link_name_space(self.namespace.as_fd(), Some(LinkNameSpaceType::Mount)) {
+            Err(Errno::PERM) => return Ok(false),
+            result => result?,
+        }
+        // The root of the namespace need not be the one that this process had.
+        rustix::process::fchdir(&self.root)?;
+        rustix::process::chroot(".")?;
+        Ok(true)
+    }
+}
+
+/// Lets no mount appear here any more.
+pub(crate) fn close_to_mounts() -> io::Result<()> {
+    Ok(mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?)
+}
+
+/// Makes read-only what was mounted on the machine after [`seal`].
+pub(crate) fn seal_again() -> io::Result<()> {
+    make_read_only(CWD, c"/", 0)?;
+    for directory in [c"/tmp", c"/var/tmp", c"/dev/shm"] {
+        if is_directory(Path::new(OsStr::from_bytes(directory.to_bytes()))) {
+            change_mount(CWD, directory, 0, 0, libc::MOUNT_ATTR_RDONLY)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the private /tmp smaller, so that it is no larger than a command's memory.
+pub(crate) fn shrink_private_tmp(bytes: u64) -> io::Result<()> {
+    if bytes < PRIVATE_TMP_BYTES {
+        let size = CString::new(format!("size={bytes}"))?;
+        mount_remount(PRIVATE[0], PRIVATE_FLAGS, size.as_c_str())?;
+    }
+    Ok(())
+}
+
+const PRIVATE_FLAGS: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
+
+/// What of /proc tells root alone about the kernel and its memory.
+const MASKED: [&str; 14] = [
+    "/proc/allocinfo",
+    "/proc/iomem",
+    "/proc/ioports",
+    "/proc/kallsyms",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/kmsg",
+    "/proc/kpagecgroup",
+    "/proc/kpagecount",
+    "/proc/kpageflags",
+    "/proc/sched_debug",
+    "/proc/slabinfo",
+    "/proc/timer_list",
+    "/proc/vmallocinfo",
+];
+
+/// Hides it.
+pub(crate) fn mask_kernel() -> io::Result<()> {
+    MASKED.iter().try_for_each(|path| match mount_bind("/dev/null", *path) {
+        Err(Errno::NOENT) => Ok(()),
+        result => Ok(result?),
+    })
+}
+
 /// Lets mounts of the machine still appear here, and none of ours there.
 pub(crate) fn keep_mounts_to_ourselves() -> io::Result<()> {
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
@@ -157,7 +273,7 @@ pub(crate) fn seal(wanted: &[PathBuf]) -> io::Result<Vec<Kept>> {
     let kept: Vec<_> = KEPT_OF_RUN.iter().filter_map(|path| Kept::keep(Path::new(path)).ok()).collect();
     let wanted = wanted.iter().filter_map(|path| Kept::keep(path).ok()).collect();
     make_read_only(CWD, c"/", 0)?;
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    let flags = PRIVATE_FLAGS;
     let options = format!("mode=1777,size={PRIVATE_TMP_BYTES},nr_inodes={PRIVATE_TMP_FILES}\0");
     let options = CStr::from_bytes_with_nul(options.as_bytes()).map_err(io::Error::other)?;
     mount("tmpfs", PRIVATE[0], "tmpfs", flags, options)?;
@@ -184,12 +300,18 @@ pub(crate) fn restore(kept: &[Kept], wanted: &[PathBuf], writable: &[PathBuf]) -
 
 /// A mount and all beneath it: read-only, and without set-user-id programs (`mount_setattr(2)`).
 fn make_read_only(directory: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::Result<()> {
-    let attributes = libc::mount_attr {
-        attr_set: libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID,
-        attr_clr: 0,
-        propagation: 0,
-        userns_fd: 0,
-    };
+    let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID;
+    change_mount(directory, path, libc::AT_RECURSIVE | flags, attributes, 0)
+}
+
+fn change_mount(
+    directory: BorrowedFd<'_>,
+    path: &CStr,
+    flags: libc::c_int,
+    set: u64,
+    clear: u64,
+) -> io::Result<()> {
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 };
     #[expect(unsafe_code, reason = "no safe wrapper of mount_setattr(2) exists")]
     // SAFETY: the descriptor is open, the path is a NUL-terminated string, and the kernel reads as many bytes of the structure as it is told,
     // which are its own.
@@ -198,7 +320,7 @@ fn make_read_only(directory: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) ->
             libc::SYS_mount_setattr,
             directory.as_raw_fd(),
             path.as_ptr(),
-            libc::AT_RECURSIVE | flags,
+            flags,
             &raw const attributes,
             size_of_val(&attributes),
         )

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, watch};
@@ -218,14 +219,30 @@ impl Running {
         self.refill(JAILS_LEFT);
         self.coming.set(self.coming.get().checked_sub(1).ok_or(RunError::NoLauncher)?);
         let Received { bytes, descriptors } =
-            receive(&self.socket).await.map_err(|_| RunError::NoLauncher)?;
+            receive(&self.socket).await.map_err(|error| match error.kind() {
+                io::ErrorKind::ConnectionReset => RunError::NoLauncher,
+                _ => RunError::System(format!("the launcher cannot be heard: {error}")),
+            })?;
         if bytes.is_empty() {
             return Err(RunError::NoLauncher);
         }
         match FromLauncher::decode(&bytes) {
-            Ok(FromLauncher::Jail) => descriptors.into_iter().next().ok_or(RunError::NoLauncher),
+            Ok(FromLauncher::Jail) => descriptors
+                .into_iter()
+                .next()
+                .ok_or_else(|| RunError::System("the launcher sent no jail".to_owned())),
             Ok(FromLauncher::Failed(reason)) => Err(RunError::System(reason)),
-            Err(_) => Err(RunError::NoLauncher),
+            Err(error) => Err(RunError::System(error.to_string())),
+        }
+    }
+
+    /// Why a jail of this launcher ended without a word: with its launcher, or alone.
+    pub(crate) fn jail_died(&self) -> RunError {
+        let mut polled = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        match poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(0) => RunError::JailDied,
+            Ok(_) => RunError::LauncherDied,
+            Err(errno) => RunError::Lost(format!("its launcher cannot be asked: {errno}")),
         }
     }
 }

@@ -10,33 +10,44 @@ use rustix::thread::{
 };
 
 use crate::child::Step;
-use crate::confinement::{Capability, Confinement};
+use crate::confinement::{Capability, Confinement, User};
 use crate::machine::Privilege;
 
 /// Who a command is to be, with everything looked up.
 #[derive(Debug)]
 pub(crate) struct Becoming {
-    user: Option<(Uid, Gid)>,
+    user: Who,
     groups: Option<Vec<Gid>>,
     kept: CapabilitySet,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    /// The server's user.
+    Server,
+    /// The user that the jail has for itself.
+    OfJail,
+    Named(Uid, Gid),
+}
+
 impl Becoming {
-    pub(crate) fn new(confinement: &Confinement, privilege: Privilege) -> Self {
+    /// `users_of_jails`: whether jails have users for themselves here.
+    pub(crate) fn new(confinement: &Confinement, privilege: Privilege, users_of_jails: bool) -> Self {
         let kept = confinement.capabilities.iter().map(|capability| match capability {
             Capability::NetRaw => CapabilitySet::NET_RAW,
             Capability::NetBindService => CapabilitySet::NET_BIND_SERVICE,
             Capability::DacReadSearch => CapabilitySet::DAC_READ_SEARCH,
         });
-        let user = confinement
-            .user
-            .as_ref()
-            .map(|identity| (Uid::from_raw(identity.user), Gid::from_raw(identity.group)));
+        let user = match &confinement.user {
+            User::Named(identity) => Who::Named(Uid::from_raw(identity.user), Gid::from_raw(identity.group)),
+            User::OfJail(_) if users_of_jails => Who::OfJail,
+            User::OfJail(_) | User::Server => Who::Server,
+        };
         let groups = match (&confinement.user, privilege) {
-            (Some(identity), _) => Some(identity.groups.iter().copied().map(Gid::from_raw).collect()),
+            (User::Named(identity), _) => Some(identity.groups.iter().copied().map(Gid::from_raw).collect()),
             // The groups of whoever started the server are not the command's.
-            (None, Privilege::Administrator) if may_set_groups() => Some(vec![]),
-            (None, _) => None,
+            (_, Privilege::Administrator) if may_set_groups() => Some(vec![]),
+            (_, _) => None,
         };
         // What the launcher itself lacks it cannot leave to anyone; the command will say what it misses.
         let own = match privilege {
@@ -49,14 +60,46 @@ impl Becoming {
         Self { user, groups, kept: kept.collect::<CapabilitySet>() & own }
     }
 
+    /// Whether it is the user that the jail has for itself.
+    pub(crate) fn is_of_jail(&self) -> bool {
+        self.user == Who::OfJail
+    }
+
+    /// Whether it is another user than the server, or one that the rule names.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.user != Who::Server
+    }
+
+    /// Whether it may be root of the machine. The capabilities that it lacks do not keep it from root's own files.
+    pub(crate) fn may_be_root(&self) -> bool {
+        match self.user {
+            Who::Server => true,
+            Who::OfJail => false,
+            Who::Named(user, _) => user.is_root(),
+        }
+    }
+
+    /// The user and group that it changes to, where it does.
+    pub(crate) fn change(&self, user_of_jail: Option<u32>) -> Result<Option<(Uid, Gid)>, Errno> {
+        match self.user {
+            Who::Server => Ok(None),
+            Who::Named(user, group) => Ok(Some((user, group))),
+            Who::OfJail => {
+                let number = user_of_jail.ok_or(Errno::AGAIN)?;
+                Ok(Some((Uid::from_raw(number), Gid::from_raw(number))))
+            }
+        }
+    }
+
     /// Becomes it, without a way back.
-    pub(crate) fn irrevocably(&self) -> Result<(), (Step, Errno)> {
+    pub(crate) fn irrevocably(&self, user_of_jail: Option<u32>) -> Result<(), (Step, Errno)> {
         let failed = |step| move |errno| (step, errno);
+        let change = self.change(user_of_jail).map_err(failed(Step::JailUser))?;
         self.narrow_bounding_set().map_err(failed(Step::Capabilities))?;
         if let Some(groups) = &self.groups {
             set_thread_groups(groups).map_err(failed(Step::Groups))?;
         }
-        if let Some((user, group)) = self.user {
+        if let Some((user, group)) = change {
             if !self.kept.is_empty() {
                 set_keep_capabilities(true).map_err(failed(Step::Capabilities))?;
             }

@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::ptr;
@@ -17,23 +17,30 @@ use rustix::process::{Pid, Signal};
 use zeroize::Zeroize as _;
 
 use crate::book::{Book, Entry};
-use crate::child::{Child, NotExecuted, Step};
+use crate::child::{Child, Step};
 use crate::confinement::{Exec, Network, Processes};
-use crate::filesystem::{self, FileRules, Kept, Use};
+use crate::filesystem::{self, FileRules, Use};
 use crate::groups::{Group, Watched};
 use crate::limits::{REAP_TIME, TERMINATION_GRACE};
-use crate::machine::{Feature, process_number};
+use crate::machine::{Feature, Privilege};
 use crate::message::{FromJail, Order, ToJail};
-use crate::namespaces;
 use crate::outcome::{End, Usage};
-use crate::processes::{Ended, Reaped, Status, clear_signals, leave, reap, take_signals};
+use crate::prepared::{Preparation, Prepared};
+use crate::processes::{Ended, Reaped, Status, clear_signals, leave, reap};
 use crate::rule::Input;
 use crate::socket;
+use crate::users::TakenUser;
 
 /// Everything of a jail, from its first moment to its last.
-pub(crate) fn live(socket: &OwnedFd, book: &Book, number: u32, group: Option<&Group>) -> ! {
+pub(crate) fn live(
+    socket: &OwnedFd,
+    book: &Book,
+    number: u32,
+    group: Option<&Group>,
+    user: Option<&io::Result<TakenUser>>,
+) -> ! {
     let mut prepared = Prepared::new(book, number, group);
-    if let Some(answer) = serve(socket, book, &mut prepared) {
+    if let Some(answer) = serve(socket, book, &mut prepared, user) {
         // A server that is gone needs no answer.
         let _ = socket::send(socket, &answer.encode(), &[]);
     }
@@ -41,115 +48,19 @@ pub(crate) fn live(socket: &OwnedFd, book: &Book, number: u32, group: Option<&Gr
     leave(0)
 }
 
-/// What does not depend on the command.
-struct Prepared {
-    signals: OwnedFd,
-    rules: Option<FileRules>,
-    kept: Vec<Kept>,
-    process_limit: Option<File>,
-    group: Option<Grouped>,
-    /// Where the number of the next process is set.
-    last_number: Option<File>,
-    number: u32,
-}
-
-impl Prepared {
-    /// Gives the next process of this PID namespace a number that no other jail's command has: programs such as ping tell
-    /// their own packets from those of others by it. One that sees the machine's processes looks for itself among them,
-    /// and shall find this process.
-    fn number_next_process(&self, processes: Processes) {
-        let number = match processes {
-            Processes::Own => Some(self.number),
-            Processes::Machine => filesystem::own_number_in_proc(),
-        };
-        if let (Some(mut file), Some(number)) = (self.last_number.as_ref(), number) {
-            // A kernel that cannot do so leaves it as it is.
-            let _ = file.write_all(number.saturating_sub(1).to_string().as_bytes());
-        }
-    }
-}
-
-/// The control group of a jail, where it has one.
-struct Grouped {
-    watched: Watched,
-    /// Where it is set how soon this process is ended when memory is short, and what was there.
-    preference: File,
-    own_preference: String,
-}
-
-/// Before any other, for want of memory (`proc_pid_oom_score_adj(5)`).
-const FIRST_TO_GO: &[u8] = b"1000";
-
-impl Grouped {
-    fn new(group: &Group) -> io::Result<Self> {
-        let (preference, own_preference) = filesystem::open_preference_out_of_memory()?;
-        Ok(Self { watched: group.watch()?, preference, own_preference })
-    }
-
-    /// Starts the command, which inherits that it is ended before this process is.
-    fn start(&mut self, start: impl FnOnce() -> Result<Pid, NotExecuted>) -> Result<Pid, NotExecuted> {
-        let failed = |error: io::Error| NotExecuted::Failed(Step::ControlGroup, errno(&error));
-        self.preference.write_all(FIRST_TO_GO).map_err(failed)?;
-        let started = start();
-        self.preference.write_all(self.own_preference.as_bytes()).map_err(failed)?;
-        started
-    }
-}
-
-fn errno(error: &io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
-}
-
-/// A jail that is ready, or what failed.
-type Preparation = Result<Prepared, (Step, io::Error)>;
-
-impl Prepared {
-    fn new(book: &Book, number: u32, group: Option<&Group>) -> Preparation {
-        let failed = |step| move |error: io::Error| (step, error);
-        let machine = book.machine;
-        // With the launcher the jail ends. If it has ended already, so has the server's side of the socket, or will.
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-            .map_err(|errno| (Step::Signals, errno.into()))?;
-        let signals = take_signals().map_err(failed(Step::Signals))?;
-        let last_number = filesystem::open_last_process_number();
-        let group = group.map(Grouped::new).transpose().map_err(failed(Step::ControlGroup))?;
-        if !machine.has(Feature::ProcessNamespace) {
-            // What loses its parent becomes a child of this process, where it can be found.
-            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-                .map_err(|errno| (Step::Namespaces, errno.into()))?;
-        }
-        rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
-        let mut kept = vec![];
-        let process_limit = if machine.has(Feature::ProcessLimit) {
-            Some(filesystem::open_process_limit().map_err(failed(Step::ProcessLimit))?)
-        } else {
-            None
-        };
-        if machine.has(Feature::Namespaces) {
-            namespaces::separate().map_err(failed(Step::Namespaces))?;
-            if machine.has(Feature::PrivateTmp) {
-                kept = filesystem::seal(&book.kept).map_err(failed(Step::Mounts))?;
-            }
-            if machine.has(Feature::ProcessNamespace) && machine.has(Feature::Proc) {
-                filesystem::mount_proc().map_err(failed(Step::Proc))?;
-            }
-        }
-        let mut rules = None;
-        if machine.has(Feature::Landlock) {
-            let mut system = FileRules::system(&book.system).map_err(failed(Step::FileRules))?;
-            if machine.has(Feature::PrivateTmp) {
-                system = system.private_tmp().map_err(failed(Step::FileRules))?;
-            }
-            rules = Some(system);
-        }
-        Ok(Self { signals, rules, kept, process_limit, group, last_number, number: process_number(number) })
-    }
-}
-
-/// Waits for the order and carries it out. Nothing where the server is gone, or never gave one.
-fn serve(socket: &OwnedFd, book: &Book, prepared: &mut Preparation) -> Option<FromJail> {
-    wait_for(&[socket.as_fd()], None).ok()?;
-    let mut received = socket::receive_order(socket).ok().filter(|received| !received.bytes.is_empty())?;
+/// Waits for the order and carries it out. Nothing where the server is gone without one.
+fn serve(
+    socket: &OwnedFd,
+    book: &Book,
+    prepared: &mut Preparation,
+    user: Option<&io::Result<TakenUser>>,
+) -> Option<FromJail> {
+    let received = wait_for(&[socket.as_fd()], None).and_then(|_| socket::receive_order(socket));
+    let mut received = match received {
+        Ok(received) if received.bytes.is_empty() => return None,
+        Ok(received) => received,
+        Err(error) => return Some(failed(Step::Order, &error)),
+    };
     let order = Order::decode(&received.bytes);
     // They may hold secrets.
     received.bytes.zeroize();
@@ -171,8 +82,19 @@ fn serve(socket: &OwnedFd, book: &Book, prepared: &mut Preparation) -> Option<Fr
     if stdin.is_some() && entry.input == Input::None {
         return Some(FromJail::Refused("the command's rule permits no standard input".to_owned()));
     }
+    let user = match user.filter(|_| entry.becoming.is_of_jail()) {
+        Some(Err(error)) => return Some(failed(Step::JailUser, error)),
+        Some(Ok(taken)) => Some(taken.user),
+        None => None,
+    };
+    if let Ok(Some((user, group))) = entry.becoming.change(user) {
+        for stream in [stdin, Some(stdout), Some(stderr)].into_iter().flatten() {
+            // Pipes are files of the server's, and programs open /dev/stdout by its name. Without it that alone fails.
+            let _ = rustix::fs::fchown(stream, Some(user), Some(group));
+        }
+    }
     let standard = [stdin.unwrap_or(book.null.as_fd()), stdout, stderr];
-    let started = start(&order, entry, book, prepared, standard, socket);
+    let started = start(&order, entry, book, prepared, standard, socket, user);
     // Only the command shall hold its streams, and its secrets, from now on.
     drop((received, order));
     let group = prepared.group.as_mut().map(|group| &mut group.watched);
@@ -193,8 +115,13 @@ fn start(
     prepared: &mut Prepared,
     standard: [BorrowedFd<'_>; 3],
     socket: &OwnedFd,
+    user_of_jail: Option<u32>,
 ) -> Result<Command, FromJail> {
     let machine = book.machine;
+    prepared.bring_up_to_date(book).map_err(|(step, error)| failed(step, &error))?;
+    if machine.has(Feature::PrivateTmp) {
+        filesystem::shrink_private_tmp(entry.memory).map_err(|error| failed(Step::Mounts, &error))?;
+    }
     // First the rule's own files: a path among the arguments is looked for where the command will find it.
     filesystem::restore(&prepared.kept, &entry.kept, &entry.write)
         .map_err(|error| failed(Step::Mounts, &error))?;
@@ -214,6 +141,12 @@ fn start(
         && machine.has(Feature::Proc)
     {
         filesystem::show_machine_proc().map_err(|error| failed(Step::Proc, &error))?;
+    }
+    if machine.has(Feature::Proc)
+        && entry.becoming.may_be_root()
+        && machine.privilege == Privilege::Administrator
+    {
+        filesystem::mask_kernel().map_err(|error| failed(Step::Proc, &error))?;
     }
     if machine.has(Feature::ProcessNamespace) {
         prepared.number_next_process(entry.processes);
@@ -249,6 +182,7 @@ fn start(
             .map(|limit| (limit.as_fd(), entry.process_limit.as_slice())),
         network: network.map(File::as_fd),
         becoming: &entry.becoming,
+        user_of_jail,
         ruleset: ruleset.as_ref().map(OwnedFd::as_fd),
         filter: entry.filter.as_deref(),
         socket: socket.as_fd(),
@@ -260,11 +194,10 @@ fn start(
         None => child.start(),
     };
     let pid = pid.map_err(|error| match error {
-        NotExecuted::Failed(Step::Exec, Errno::NOENT | Errno::ACCESS | Errno::NOEXEC) => {
-            FromJail::Missing("the system does not execute this file".to_owned())
-        }
-        NotExecuted::Failed(step, errno) => FromJail::Failed(step, errno.raw_os_error()),
-        NotExecuted::CalledOff => FromJail::Ended(End::Cancelled, Usage::default()),
+        (Step::Exec, Errno::NOENT | Errno::ACCESS | Errno::NOEXEC) => FromJail::Missing(
+            "the system does not execute this file, or not as the command's user".to_owned(),
+        ),
+        (step, errno) => FromJail::Failed(step, errno.raw_os_error()),
     })?;
     Ok(Command {
         pid,
@@ -340,15 +273,14 @@ impl Command {
                     break Why::Ending(End::OutOfMemory);
                 }
                 Ok(Wait::Ready([true, ..])) => match received(socket) {
-                    Heard::Order(ToJail::OutputLimit) => break Why::Ending(End::OutputLimit),
-                    Heard::Nothing => {}
-                    // A server that is gone, or no longer makes sense, has no use for what would come.
-                    Heard::Order(ToJail::Cancel | ToJail::Go) | Heard::End => {
-                        break Why::Ending(End::Cancelled);
-                    }
+                    Ok(None) => {}
+                    Ok(Some(ToJail::Cancel)) => break Why::Ending(End::Cancelled),
+                    Ok(Some(ToJail::OutputLimit)) => break Why::Ending(End::OutputLimit),
+                    Ok(Some(ToJail::Go)) => break Why::Lost("the server said to begin twice".to_owned()),
+                    Err(reason) => break Why::Lost(reason),
                 },
                 Ok(Wait::Ready(_)) => {}
-                Err(_) => break Why::Ending(End::Cancelled),
+                Err(error) => break Why::Lost(format!("waiting for the command failed: {error}")),
             }
         };
         let end = match why {
@@ -359,6 +291,10 @@ impl Command {
             Why::Ending(end) => {
                 self.terminate(signals);
                 end
+            }
+            Why::Lost(reason) => {
+                self.kill_what_is_left(signals);
+                return FromJail::Lost(reason);
             }
         };
         self.kill_what_is_left(signals);
@@ -460,19 +396,17 @@ fn ran_out_of_memory(group: &mut Option<&mut Watched>) -> bool {
 enum Why {
     Ended(Status),
     Ending(End),
+    /// It cannot be watched any more.
+    Lost(String),
 }
 
-enum Heard {
-    Order(ToJail),
-    Nothing,
-    End,
-}
-
-fn received(socket: &OwnedFd) -> Heard {
+/// The server's next word, if there is one, or why there will be none.
+fn received(socket: &OwnedFd) -> Result<Option<ToJail>, String> {
     match socket::receive(socket) {
-        Ok(message) => ToJail::decode(&message.bytes).map_or(Heard::End, Heard::Order),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
-        Err(_) => Heard::End,
+        Ok(message) if message.bytes.is_empty() => Err("the server is gone".to_owned()),
+        Ok(message) => ToJail::decode(&message.bytes).map(Some).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(format!("the server cannot be heard: {error}")),
     }
 }
 

@@ -11,13 +11,14 @@ use crate::book::Book;
 use crate::groups::{Group, Groups};
 use crate::identity::renounce_at_exec;
 use crate::init;
-use crate::machine::Feature;
+use crate::machine::{Feature, Privilege};
 use crate::message::{FromLauncher, ONE_MORE, READY};
-use crate::namespaces::{empty_network, take_privilege};
+use crate::namespaces::{self, empty_network, take_privilege};
 use crate::processes::{
     Namespace, Reaped, Side, clear_signals, close_copy, fork, fork_init, fork_into, leave, reap, take_signals,
 };
 use crate::socket;
+use crate::users::TakenUser;
 
 /// Makes jails as long as the server wants them, once it has told the keeper that it can.
 pub(crate) fn serve(server: &OwnedFd, book: &mut Book, groups: Option<&Groups>) -> ! {
@@ -31,7 +32,8 @@ pub(crate) fn serve(server: &OwnedFd, book: &mut Book, groups: Option<&Groups>) 
     }
     // Those of another launcher of this machine shall seldom be the same.
     let number = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs().wrapping_mul(997);
-    let mut launcher = Launcher { server, book, groups, number, running: vec![], free: vec![] };
+    let mut launcher =
+        Launcher { server, book, groups, number, running: vec![], free: vec![], users: vec![] };
     // Only a machine without descriptors or memory brings this to its end; then the server is told by its silence.
     let _ = launcher.make_jails();
     leave(0)
@@ -41,6 +43,9 @@ pub(crate) fn serve(server: &OwnedFd, book: &mut Book, groups: Option<&Groups>) 
 fn prepare(book: &mut Book) -> io::Result<()> {
     if take_privilege() != book.machine.privilege {
         return Err(io::Error::other("a user namespace cannot be made any more"));
+    }
+    if book.machine.privilege == Privilege::UserNamespace {
+        namespaces::limit_notifiers();
     }
     renounce_at_exec()?;
     // With the keeper the launcher ends. After the change of user namespace, which may take this away.
@@ -73,6 +78,8 @@ struct Launcher<'a> {
     running: Vec<(Pid, Group)>,
     /// Those of jails that have ended, for others.
     free: Vec<Group>,
+    /// The users of jails, by their inits.
+    users: Vec<(Pid, TakenUser)>,
 }
 
 impl Launcher<'_> {
@@ -99,6 +106,7 @@ impl Launcher<'_> {
 
     /// Nothing is left in a jail that has ended, even where its init was ended itself.
     fn clear(&mut self, init: Pid) {
+        self.users.retain(|(pid, _)| *pid != init);
         if let Some(place) = self.running.iter().position(|(pid, _)| *pid == init) {
             let (_, group) = self.running.swap_remove(place);
             // One that does not get empty at once is left to the keeper.
@@ -134,6 +142,7 @@ impl Launcher<'_> {
             (Some(group), _) => Some(group),
             (None, groups) => groups.map(|groups| groups.make(self.number)).transpose()?,
         };
+        let user = self.book.users.as_ref().map(|users| users.take(self.number));
         let namespace = Namespace::of_jails(self.book.machine);
         let forked = match (&group, namespace) {
             (Some(group), namespace) => fork_into(group.as_fd(), namespace),
@@ -143,13 +152,18 @@ impl Launcher<'_> {
         match forked? {
             Side::Parent(pid) => {
                 self.running.extend(group.map(|group| (pid, group)));
+                self.users.extend(user.and_then(Result::ok).map(|user| (pid, user)));
                 Ok(theirs)
             }
             Side::Child => {
                 drop(theirs);
                 // So that the server learns of the launcher's end while its jails still run.
                 close_copy(self.server);
-                init::live(&ours, self.book, self.number, group.as_ref())
+                // Only a jail's own processes and the launcher keep its user.
+                for (_, other) in &self.users {
+                    close_copy(&other.lock);
+                }
+                init::live(&ours, self.book, self.number, group.as_ref(), user.as_ref())
             }
         }
     }

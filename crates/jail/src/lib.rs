@@ -14,6 +14,7 @@ mod confinement;
 mod outcome;
 mod plan;
 mod rule;
+mod users;
 mod variable;
 
 mod capture;
@@ -30,8 +31,10 @@ mod child;
 mod init;
 mod keeper;
 mod launcher;
+mod prepared;
 
 mod book;
+mod calls;
 mod filesystem;
 mod groups;
 mod identity;
@@ -43,7 +46,7 @@ mod seccomp;
 
 pub use capture::Stream;
 pub use child::Step;
-pub use confinement::{Capability, Confinement, Exec, Identity, Network, Processes, ResourceLimits};
+pub use confinement::{Capability, Confinement, Exec, Identity, Network, Processes, ResourceLimits, User};
 pub use handle::{Launcher, LauncherError, StartedKeeper};
 pub use keeper::{examine, keep};
 pub use machine::{Feature, Machine, Privilege};
@@ -56,4 +59,5 @@ pub use program::examine_program;
 pub use rule::{Check, Input, Rule};
 pub use run::{Ready, RunError};
 pub use server::{ServerFiles, irrevocably_confine_server};
+pub use users::UserRange;
 pub use variable::Variable;

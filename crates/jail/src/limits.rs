@@ -12,9 +12,24 @@ pub const ADDRESS_SPACE_BYTES: u64 = 1024 * 1024 * 1024;
 /// Processes and threads of a command, where its rule does not say.
 pub const PROCESSES: u32 = 64;
 
-/// Open descriptors of a process of a command. It is the usual soft limit (getrlimit(2)); programs that scan all
-/// descriptors and those that use select(2) expect it.
-pub const DESCRIPTORS: u32 = 1024;
+/// Open descriptors of a process of a command. With them go what epoll(7), pipes and sockets take of the user's budgets.
+pub const DESCRIPTORS: u32 = 256;
+
+/// Queued signals and timers (`timer_create(2)`) of the user of a command.
+pub const SIGNALS_PENDING: u64 = 256;
+
+/// Instances of inotify(7) of all jails of a launcher in a user namespace, and files that they watch: half of what a user
+/// usually has, so that the server's user keeps the other half.
+pub const NOTIFIERS_OF_JAILS: u32 = 64;
+
+/// See [`NOTIFIERS_OF_JAILS`].
+pub const NOTIFIED_FILES_OF_JAILS: u32 = 4096;
+
+/// Memory that a process of a command may lock.
+pub const LOCKED_BYTES: u64 = 64 * 1024;
+
+/// Bytes in POSIX message queues of the user of a command.
+pub const QUEUE_BYTES: u64 = 64 * 1024;
 
 /// The limit for core dumps (core(5)), of the server and all that it starts. No core file is that short; and where the
 /// system pipes dumps into a program, which 0 does not prevent, the kernel takes 1 for "none".

@@ -75,6 +75,8 @@ pub(crate) enum FromJail {
     Refused(String),
     /// One of the steps between fork and exec failed (errno(3)).
     Failed(Step, i32),
+    /// The init could not watch the command and ended it: why.
+    Lost(String),
 }
 
 /// A message that is none of those that may stand there.
@@ -231,6 +233,7 @@ impl FromJail {
             }
             Self::Missing(reason) => with_text(b'm', reason),
             Self::Refused(reason) => with_text(b'r', reason),
+            Self::Lost(reason) => with_text(b'l', reason),
             Self::Failed(step, errno) => [&[b'f', step.number()][..], &errno.to_le_bytes()].concat(),
         }
     }
@@ -240,6 +243,7 @@ impl FromJail {
             (b'e', rest) => ended(rest),
             (b'm', rest) => Ok(Self::Missing(text(rest))),
             (b'r', rest) => Ok(Self::Refused(text(rest))),
+            (b'l', rest) => Ok(Self::Lost(text(rest))),
             (b'f', [step, errno @ ..]) => {
                 let errno = i32::from_le_bytes(errno.try_into().map_err(|_| Malformed)?);
                 Ok(Self::Failed(Step::from_number(*step).ok_or(Malformed)?, errno))
@@ -326,7 +330,9 @@ pub fn check_every_reading(bytes: &[u8]) {
         Err(Malformed) => {}
     }
     match FromJail::decode(bytes) {
-        Ok(FromJail::Missing(reason) | FromJail::Refused(reason)) => check_text(&reason, bytes),
+        Ok(FromJail::Missing(reason) | FromJail::Refused(reason) | FromJail::Lost(reason)) => {
+            check_text(&reason, bytes);
+        }
         Ok(message) => same(&message.encode()),
         Err(Malformed) => {}
     }
@@ -401,7 +407,9 @@ mod tests {
             let message = FromJail::Failed(step, 1);
             assert_eq!(FromJail::decode(&message.encode()), Ok(message));
         }
-        for message in [FromJail::Missing("m".into()), FromJail::Refused("r".into())] {
+        for message in
+            [FromJail::Missing("m".into()), FromJail::Refused("r".into()), FromJail::Lost("l".into())]
+        {
             assert_eq!(FromJail::decode(&message.encode()), Ok(message));
         }
     }

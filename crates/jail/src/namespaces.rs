@@ -12,6 +12,7 @@ use rustix::thread::{CapabilitySet, UnshareFlags, capabilities, unshare_unsafe};
 
 use crate::filesystem;
 use crate::groups::{Group, Groups};
+use crate::limits::{NOTIFIED_FILES_OF_JAILS, NOTIFIERS_OF_JAILS};
 use crate::machine::{Feature, Machine, Privilege};
 use crate::processes::{Namespace, Side, fork, fork_init, fork_into, leave};
 
@@ -37,6 +38,14 @@ pub(crate) fn take_privilege() -> Privilege {
         .and_then(|()| std::fs::write("/proc/self/uid_map", format!("{user} {user} 1")))
         .and_then(|()| std::fs::write("/proc/self/gid_map", format!("{group} {group} 1")));
     if mapped.is_ok() { Privilege::UserNamespace } else { Privilege::None }
+}
+
+/// Limits what all processes of this user namespace take of their user's share of inotify(7).
+pub(crate) fn limit_notifiers() {
+    for (name, limit) in [("instances", NOTIFIERS_OF_JAILS), ("watches", NOTIFIED_FILES_OF_JAILS)] {
+        // A /proc that is read-only, as in some containers, leaves it to the user's own limit.
+        let _ = std::fs::write(format!("/proc/sys/user/max_inotify_{name}"), limit.to_string());
+    }
 }
 
 /// A network of no interfaces. Commands share it: where there is no interface there is nothing to share. It belongs to the

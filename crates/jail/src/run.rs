@@ -43,9 +43,15 @@ pub enum RunError {
     /// There is no launcher now.
     #[error("there is no launcher")]
     NoLauncher,
-    /// The launcher, or the command's jail, died while the command ran; the command died with it.
+    /// The launcher died while the command ran; the command died with it.
     #[error("the launcher died while the command ran")]
     LauncherDied,
+    /// The command's jail was killed from outside; the command died with it.
+    #[error("the command's jail was killed")]
+    JailDied,
+    /// The jail could not watch the command any more and ended it.
+    #[error("the command was ended because its jail could not watch it: {0}")]
+    Lost(String),
 }
 
 impl From<io::Error> for RunError {
@@ -86,7 +92,10 @@ impl Launcher {
         let (jail, running) = self.jail().await?;
         let mut descriptors = vec![their_stdout.as_fd(), their_stderr.as_fd()];
         descriptors.extend(stdin.as_ref().map(OwnedFd::as_fd));
-        socket::send(&jail, &order, &descriptors).map_err(|_| RunError::LauncherDied)?;
+        socket::send(&jail, &order, &descriptors).map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => running.jail_died(),
+            _ => RunError::System(format!("its jail cannot be told: {error}")),
+        })?;
         Ok(Ready {
             launcher: self,
             running,
@@ -148,13 +157,22 @@ impl Ready<'_> {
             message
         };
         launcher.refill();
-        drop(running);
+        let bytes = match message {
+            Ok(message) => message.bytes,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => vec![],
+            Err(error) => return Err(RunError::Lost(format!("its jail cannot be heard: {error}"))),
+        };
         // A jail that ended without a word was killed.
-        let message = message.map_err(|_| RunError::LauncherDied)?;
-        let (end, usage) = match FromJail::decode(&message.bytes).map_err(|_| RunError::LauncherDied)? {
+        if bytes.is_empty() {
+            return Err(running.jail_died());
+        }
+        drop(running);
+        let message = FromJail::decode(&bytes).map_err(|error| RunError::Lost(error.to_string()))?;
+        let (end, usage) = match message {
             FromJail::Ended(end, usage) => (end, usage),
             FromJail::Missing(reason) => return Err(RunError::Missing(reason)),
             FromJail::Refused(reason) => return Err(RunError::Refused(reason)),
+            FromJail::Lost(reason) => return Err(RunError::Lost(reason)),
             FromJail::Failed(step, number) => {
                 return Err(RunError::NotConfined { step, error: io::Error::from_raw_os_error(number) });
             }

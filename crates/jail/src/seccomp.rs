@@ -7,6 +7,7 @@
 
 use libc::{c_long, sock_filter};
 
+use crate::calls::{self, Half, Test};
 use crate::confinement::{Exec, Network};
 
 /// Refused with `EPERM`.
@@ -133,15 +134,17 @@ const ARCH: u32 = 4;
 /// What the filter of a process depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Subject {
-    /// A command whose program is executed by this descriptor.
-    Command { network: bool, exec: bool, program: u32 },
+    /// A command whose program is executed by this descriptor. `counted`: a control group counts all memory that it uses.
+    /// `apart`: its user is not the server's.
+    Command { network: bool, exec: bool, counted: bool, apart: bool, program: u32 },
     /// The server after its start.
     Server,
 }
 
 impl Subject {
-    pub(crate) fn command(network: Network, exec: Exec, program: u32) -> Self {
-        Self::Command { network: network == Network::Machine, exec: exec == Exec::Allowed, program }
+    pub(crate) fn command(network: Network, exec: Exec, counted: bool, apart: bool, program: u32) -> Self {
+        let (network, exec) = (network == Network::Machine, exec == Exec::Allowed);
+        Self::Command { network, exec, counted, apart, program }
     }
 }
 
@@ -173,6 +176,8 @@ enum Look {
     Personality,
     /// `ioctl` that does not act on a terminal.
     Request,
+    /// A call all of whose arguments pass.
+    Every(&'static [Test]),
 }
 
 impl Filter {
@@ -192,9 +197,30 @@ impl Filter {
         set(libc::SYS_personality, Verdict::Looked(Look::Personality));
         set(libc::SYS_ioctl, Verdict::Looked(Look::Request));
         match subject {
-            Subject::Command { network, exec, program } => {
+            Subject::Command { network, exec, counted, apart, program } => {
+                for &(call, tests) in calls::TESTED {
+                    set(call, Verdict::Looked(Look::Every(tests)));
+                }
+                for &call in calls::REFUSED {
+                    set(call, Verdict::Refused(libc::EPERM));
+                }
                 if !network {
-                    set(libc::SYS_socket, Verdict::Refused(libc::EPERM));
+                    for &(call, tests) in calls::TESTED_WITHOUT_NETWORK {
+                        set(call, Verdict::Looked(Look::Every(tests)));
+                    }
+                    for &call in calls::REFUSED_WITHOUT_NETWORK {
+                        set(call, Verdict::Refused(libc::EPERM));
+                    }
+                }
+                if !network && !apart {
+                    for &call in calls::REFUSED_WITH_SERVER_S_USER {
+                        set(call, Verdict::Refused(libc::EPERM));
+                    }
+                }
+                if !counted {
+                    for &call in calls::REFUSED_UNCOUNTED {
+                        set(call, Verdict::Refused(libc::EPERM));
+                    }
                 }
                 if !exec {
                     set(libc::SYS_execve, Verdict::Refused(libc::EPERM));
@@ -294,6 +320,22 @@ impl Filter {
                     self.end(refused);
                 }
             }
+            Verdict::Looked(Look::Every(tests)) => {
+                for test in tests {
+                    self.load(match test.half {
+                        Half::Low => argument(test.argument),
+                        Half::High => argument(test.argument).wrapping_add(4),
+                    });
+                    if test.wanted {
+                        self.unless_one_of(test.values, refused);
+                    } else {
+                        for value in test.values {
+                            self.push(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, *value);
+                            self.end(refused);
+                        }
+                    }
+                }
+            }
         }
         self.end(libc::SECCOMP_RET_ALLOW);
     }
@@ -349,6 +391,7 @@ fn refuse(errno: i32) -> u32 {
 #[allow(clippy::arithmetic_side_effects, reason = "a machine of a few instructions, run on our own programs")]
 mod tests {
     use super::{ARCHITECTURE, CALLS, Filter, REFUSED, Subject, refuse};
+    use crate::calls::{self, Half, Test};
 
     const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
     const EPERM: u32 = 0x0005_0001;
@@ -359,6 +402,10 @@ mod tests {
         for (index, value) in arguments.into_iter().enumerate() {
             data[4 + 2 * index] = value;
         }
+        run(filter, &data)
+    }
+
+    fn run(filter: &Filter, data: &[u32]) -> u32 {
         let (mut accumulator, mut at) = (0, 0);
         loop {
             let step = filter.0[at];
@@ -376,9 +423,17 @@ mod tests {
         }
     }
 
-    fn command(network: bool, exec: bool) -> Filter {
-        Filter::new(Subject::Command { network, exec, program: 1030 })
+    /// The same with both halves of each argument.
+    fn verdict_of(filter: &Filter, call: libc::c_long, halves: [u32; 12]) -> u32 {
+        let number = u32::try_from(call).expect("a number");
+        run(filter, &[[number, ARCHITECTURE, 0, 0].as_slice(), &halves].concat())
     }
+
+    fn command(network: bool, exec: bool) -> Filter {
+        Filter::new(Subject::Command { network, exec, counted: true, apart: true, program: 1030 })
+    }
+
+    const NEITHER: u32 = 7;
 
     #[track_caller]
     fn check(filter: &Filter, call: libc::c_long, arguments: [u32; 6], expected: u32) {
@@ -430,6 +485,68 @@ mod tests {
             check(&narrow, libc::SYS_socket, [family, 0, 0, 0, 0, 0], EPERM);
             let expected = if [1, 2, 10, 16].contains(&family) { ALLOW } else { refuse(libc::EAFNOSUPPORT) };
             check(&wide, libc::SYS_socket, [family, 0, 0, 0, 0, 0], expected);
+        }
+    }
+
+    /// Every argument that a table names is tried with each of its values, and with one that it does not name.
+    #[test]
+    fn arguments_are_held_to_every_test_of_their_call() {
+        for (network, tables) in
+            [(true, vec![calls::TESTED]), (false, vec![calls::TESTED, calls::TESTED_WITHOUT_NETWORK])]
+        {
+            let filter = command(network, false);
+            for &(call, tests) in tables.into_iter().flatten() {
+                let mut passing = [0; 12];
+                let place = |test: &Test| 2 * test.argument as usize + usize::from(test.half == Half::High);
+                for test in tests {
+                    passing[place(test)] = if test.wanted { test.values[0] } else { NEITHER };
+                }
+                let tried = |arguments| verdict_of(&filter, call, arguments);
+                assert_eq!(tried(passing), ALLOW, "call {call}");
+                for test in tests {
+                    for &value in test.values.iter().chain([&NEITHER]) {
+                        let mut arguments = passing;
+                        arguments[place(test)] = value;
+                        let expected = if (value == NEITHER) == test.wanted { EPERM } else { ALLOW };
+                        assert_eq!(tried(arguments), expected, "call {call}, {test:?}: {value}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_address_is_named_without_a_network() {
+        for &call in calls::REFUSED_WITHOUT_NETWORK {
+            check(&command(false, true), call, [1; 6], EPERM);
+            check(&command(true, true), call, [1; 6], ALLOW);
+        }
+        check(&command(true, false), libc::SYS_sendto, [3, 0, 0, 0, 1, 0], ALLOW);
+        for kind in [libc::SOCK_DGRAM, libc::SOCK_SEQPACKET, libc::SOCK_RAW] {
+            for flags in [0, libc::SOCK_CLOEXEC] {
+                let kind = (kind | flags).cast_unsigned();
+                check(&command(false, true), libc::SYS_socketpair, [1, kind, 0, 0, 0, 0], EPERM);
+            }
+        }
+    }
+
+    #[test]
+    fn memory_that_nobody_counts_is_refused() {
+        for &call in calls::REFUSED_UNCOUNTED {
+            check(&command(true, true), call, [0; 6], ALLOW);
+            let uncounted =
+                Subject::Command { network: true, exec: true, counted: false, apart: true, program: 1030 };
+            check(&Filter::new(uncounted), call, [0; 6], EPERM);
+        }
+    }
+
+    #[test]
+    fn watches_of_the_server_s_user_are_not_for_commands_without_a_network() {
+        for (network, apart, expected) in
+            [(false, false, EPERM), (false, true, ALLOW), (true, false, ALLOW), (true, true, ALLOW)]
+        {
+            let subject = Subject::Command { network, exec: true, counted: true, apart, program: 1030 };
+            check(&Filter::new(subject), libc::SYS_epoll_create1, [0; 6], expected);
         }
     }
 

@@ -22,6 +22,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use jail::User;
 use toml::de::DeTable;
 
 pub use confinement::Demand;
@@ -175,9 +176,15 @@ impl Configuration {
         let listeners = file.optional("listeners", |item| installation::listeners(item, directory))?;
         let limits = file.optional("limits", installation::limits)?.unwrap_or_default();
         let mut warnings = Vec::new();
-        let commands = file
+        let jail_users = file.optional("server", confinement::jail_users)?.flatten().unwrap_or_default();
+        let mut commands = file
             .optional("commands", |item| command::commands(source, item, faults, &mut warnings))?
             .unwrap_or_default();
+        for command in commands.values_mut() {
+            if let User::OfJail(range) = &mut command.confinement.user {
+                *range = jail_users;
+            }
+        }
         if let Some(fault) = faults.pop() {
             // Without all commands every role that names a missing one would seem wrong.
             return Err(fault);

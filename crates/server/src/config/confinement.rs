@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jail::{Capability, Confinement, Exec, Identity, Network, Processes, ResourceLimits, Variable};
+use jail::{
+    Capability, Confinement, Exec, Identity, Network, Processes, ResourceLimits, User, UserRange, Variable,
+};
 use wire::limits::MAX_TIMEOUT;
 
 use super::account;
@@ -65,6 +67,23 @@ impl Demand {
 pub(super) fn demand(item: &Item<'_>) -> Result<Option<Demand>, Fault> {
     let demand = item.entries()?.into_iter().find(|(key, _)| key.text == "jail");
     demand.map(|(_, item)| word(&item, Demand::ALL, Demand::as_str)).transpose()
+}
+
+/// `jail_users`, in `[server]`.
+pub(super) fn jail_users(item: &Item<'_>) -> Result<Option<UserRange>, Fault> {
+    let range = item.entries()?.into_iter().find(|(key, _)| key.text == "jail_users");
+    range.map(|(_, item)| users(&item)).transpose()
+}
+
+fn users(item: &Item<'_>) -> Result<UserRange, Fault> {
+    let text = item.string()?;
+    let number =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    let range = text.split_once('-').and_then(|(first, last)| UserRange::new(number(first)?, number(last)?));
+    range.ok_or_else(|| {
+        let words = "must be a range of user ids without 0, such as";
+        item.fault(format!("{words} \"{}\", not {}", UserRange::default(), shown(text)))
+    })
 }
 
 /// The exceptions of a rule with this time limit.
@@ -177,7 +196,7 @@ fn umask(item: &Item<'_>) -> Result<u32, Fault> {
     mask.ok_or_else(|| item.fault(format!("must be three octal digits such as \"077\", not {}", shown(text))))
 }
 
-fn identity(section: &Section<'_>) -> Result<Option<Identity>, Fault> {
+fn identity(section: &Section<'_>) -> Result<User, Fault> {
     let user = section.optional("user", |item| {
         let found = account::user(item.string()?)
             .map_err(|error| item.fault(format!("cannot be looked up: {error}")))?;
@@ -190,7 +209,7 @@ fn identity(section: &Section<'_>) -> Result<Option<Identity>, Fault> {
     match user {
         None => match section.get("group").or_else(|| section.get("groups")) {
             Some(item) => Err(item.fault("has no meaning without `user`")),
-            None => Ok(None),
+            None => Ok(User::default()),
         },
         Some(account) => {
             let group = group
@@ -198,7 +217,7 @@ fn identity(section: &Section<'_>) -> Result<Option<Identity>, Fault> {
                 .ok_or_else(|| section.fault("this `user` needs a `group` beside it"))?;
             let groups: Vec<u32> = groups.unwrap_or_default();
             let groups: BTreeSet<u32> = groups.into_iter().collect();
-            Ok(Some(Identity { user: account.user, group, groups: groups.into_iter().collect() }))
+            Ok(User::Named(Identity { user: account.user, group, groups: groups.into_iter().collect() }))
         }
     }
 }

@@ -208,7 +208,7 @@ pub(super) struct LogPaths {
 
 /// A relative path lies beside the configuration.
 pub(super) fn server(item: &Item<'_>, directory: &Path) -> Result<LogPaths, Fault> {
-    let section = item.section(&["log", "log_mode", "log_group", "seal", "jail"])?;
+    let section = item.section(&["log", "log_mode", "log_group", "seal", "jail", "jail_users"])?;
     let path = |key| section.optional(key, |item| Ok(directory.join(file(item)?)));
     let access = LogAccess {
         mode: section.optional("log_mode", log_mode)?,

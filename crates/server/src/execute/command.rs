@@ -15,7 +15,7 @@ use crate::entry::Entry;
 use crate::jobs::{Ended, Job};
 use crate::record::record_end;
 use crate::refusal::Refusal;
-use crate::service::Service;
+use crate::service::{Phase, Service};
 
 /// Brings a job to its end, whatever that is.
 pub(super) async fn run(
@@ -74,7 +74,7 @@ async fn live(
     let until = timeout.and_then(|timeout| deadline(entry, timeout));
     let _turn = tokio::select! {
         biased;
-        () = job.cancelled() => return Err(cancelled(job)),
+        () = job.cancelled() => return Err(cancelled(service, job)),
         turn = place.turn() => turn?,
         () = passed(until) => return Err(not_in_time()),
     };
@@ -101,8 +101,11 @@ async fn live(
     let ready = ready.map_err(|error| not_run(&error))?;
     plan.secrets = vec![];
     plan.stdin = None;
-    if job.cancelled_by().is_some() || !job.run() {
-        return Err(cancelled(job));
+    if job.cancelled_by().is_some() {
+        return Err(cancelled(service, job));
+    }
+    if !job.run() {
+        return Err(Refusal::internal("the job had ended before its command began"));
     }
     let wanted_end = async {
         tokio::select! {
@@ -127,7 +130,7 @@ async fn live(
             (ErrorCode::TimedOut, format!("the command was ended after {} s", limit.as_secs_f64()))
         }
         jail::End::Cancelled => {
-            let Refusal { failure, reason } = cancelled(job);
+            let Refusal { failure, reason } = cancelled(service, job);
             return Err(Refusal { failure: Box::new(Failure { output: Some(output), ..*failure }), reason });
         }
         jail::End::OutOfMemory => (
@@ -150,13 +153,16 @@ fn not_in_time() -> Refusal {
     Refusal::open(ErrorCode::TimedOut, "the command was not started: its time was over before its turn came")
 }
 
-/// Somebody wanted it, or the server is stopping.
-fn cancelled(job: &Job) -> Refusal {
+/// Somebody wanted it, or the server is stopping; a jail that says so in any other case is wrong.
+fn cancelled(service: &Service, job: &Job) -> Refusal {
     match job.cancelled_by() {
         Some(by) => {
             Refusal::closed(ErrorCode::Cancelled, "the command was cancelled", format!("cancelled by {by}"))
         }
-        None => Refusal::open(ErrorCode::Cancelled, "the command was ended because the server is stopping"),
+        None if service.phase() == Phase::End => {
+            Refusal::open(ErrorCode::Cancelled, "the command was ended because the server is stopping")
+        }
+        None => Refusal::internal("the jail ended the command as cancelled, and nobody had cancelled it"),
     }
 }
 
@@ -167,8 +173,10 @@ fn not_run(error: &RunError) -> Refusal {
         RunError::NotConfined { .. } | RunError::System(_) => {
             Refusal::closed(ErrorCode::FailedToStart, "the command could not be started", error.to_string())
         }
-        RunError::Refused(_) | RunError::NoLauncher | RunError::LauncherDied => {
-            Refusal::internal(error.to_string())
-        }
+        RunError::Refused(_)
+        | RunError::NoLauncher
+        | RunError::LauncherDied
+        | RunError::JailDied
+        | RunError::Lost(_) => Refusal::internal(error.to_string()),
     }
 }

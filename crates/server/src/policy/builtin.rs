@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use jail::{Capability, Confinement, Network, Processes};
+use jail::{Capability, Confinement, Network, Processes, User};
 
 use super::{Command, Kind, Operand, OptionRule, OptionValue};
 
@@ -44,7 +44,7 @@ pub(super) fn commands() -> Vec<(String, Command)> {
         ("df".into(), flags("/usr/bin/df", &["-h", "-i", "-k", "-T"])),
         ("free".into(), flags("/usr/bin/free", &["-h", "-b", "-k", "-m", "-g", "-w"])),
         ("hostname".into(), flags("/usr/bin/hostname", &[])),
-        ("id".into(), flags("/usr/bin/id", &["-u", "-g", "-G", "-n"])),
+        ("id".into(), as_server("/usr/bin/id", &["-u", "-g", "-G", "-n"])),
         (
             "ps".into(),
             Command {
@@ -54,8 +54,14 @@ pub(super) fn commands() -> Vec<(String, Command)> {
         ),
         ("uname".into(), flags("/usr/bin/uname", &["-a", "-m", "-n", "-r", "-s", "-v"])),
         ("uptime".into(), flags("/usr/bin/uptime", &["-p", "-s"])),
-        ("whoami".into(), flags("/usr/bin/whoami", &[])),
+        ("whoami".into(), as_server("/usr/bin/whoami", &[])),
     ]
+}
+
+/// A program that tells who the server is, which a user of its jail's own would not.
+fn as_server(program: &str, spellings: &[&str]) -> Command {
+    let confinement = Confinement { user: User::Server, ..Confinement::default() };
+    Command { confinement, ..flags(program, spellings) }
 }
 
 /// A program that takes these flags and nothing else.
