@@ -223,7 +223,9 @@ fn the_end_gives_up_computations_that_wait() {
         served.wanted.send_replace(Phase::End);
         for _ in 1..100 {
             let reply = receive(&connection).await;
-            assert!(reply["status"] == "success" || reply["code"] == "cancelled", "{reply}");
+            // Those that came too late are turned away.
+            let given_up = ["cancelled", "busy"].contains(&reply["code"].as_str().unwrap_or_default());
+            assert!(reply["status"] == "success" || given_up, "{reply}");
         }
         assert!(began.elapsed() < Duration::from_secs(10));
         served.stop().await;

@@ -15,7 +15,7 @@ use wire::{End, ErrorCode, Failure, RequestId, Verdict};
 
 use super::{Bounds, Digest, Ended, ExecutedIds, Job, Jobs, Order, State, View, restore_from};
 use crate::limits::{ID_MEMORY, ID_PERIOD, KEPT_AGE};
-use crate::log::{Log, Rotation, job_records};
+use crate::log::{Log, OpenError, Rotation, job_records};
 use crate::moment::Moment;
 use crate::record::record_end;
 
@@ -514,7 +514,17 @@ fn jobs(directory: &tempfile::TempDir, now: i64, records: u64) -> Jobs {
 
 fn open(directory: &tempfile::TempDir) -> Log {
     let rotation = Rotation { bytes: u64::MAX, keep: None };
-    Log::open(&directory.path().join("server.log"), rotation).expect("a log").0
+    let path = directory.path().join("server.log");
+    let began = std::time::Instant::now();
+    loop {
+        match Log::open(&path, rotation) {
+            // A process that another test is just starting holds the lock until it executes its program.
+            Err(OpenError::InUse(_)) if began.elapsed().as_secs() < 10 => {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            opened => return opened.expect("a log").0,
+        }
+    }
 }
 
 fn order(user: usize, id: Option<u8>, body: usize) -> Order {
