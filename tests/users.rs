@@ -77,7 +77,7 @@ fn says(daemon: &Daemon, command: &str, user: Option<u32>) {
     let output = Command::new(BIDDEN).args(["run", "--to", &daemon.endpoint, command]).output();
     let output = output.expect("bidden starts");
     check(&output, 0, "\n", "");
-    let said: u32 = crate::printed::text(&output.stdout).trim().parse().expect("a uid");
+    let said: u32 = text(&output.stdout).trim().parse().expect("a uid");
     // Under root a jail has a user of its own, who owns nothing.
     assert!(user.map_or(said >= 60_000, |user| said == user), "{said}");
 }
