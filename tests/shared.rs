@@ -54,7 +54,7 @@ fn no_datagram_reaches_a_socket_without_a_network() {
     let path = path.to_str().expect("UTF-8");
     let runs: Vec<[&str; 2]> =
         ["sendto", "connect", "sendmsg", "sendmmsg"].iter().map(|way| [path, way]).collect();
-    let runs: Vec<&[&str]> = runs.iter().map(|run| run.as_slice()).collect();
+    let runs: Vec<&[&str]> = runs.iter().map(<[&str; 2]>::as_slice).collect();
     let keys = format!("read = [{:?}]", directory.path());
     attack(workshop, "send_datagram", &runs, &keys, "Operation not permitted");
     socket.set_nonblocking(true).expect("set");

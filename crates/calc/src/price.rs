@@ -274,11 +274,12 @@ pub(crate) const REMAINDER_BIT: u64 = 4;
 /// An operator on complex numbers.
 pub(crate) fn complex(operator: Binary) -> u64 {
     match operator {
-        Binary::Add | Binary::Subtract => QUICK,
         // Of subnormal numbers each product takes the processor 50 ns.
         Binary::Multiply | Binary::Divide => LIBM,
         Binary::Power => SLOW,
-        Binary::FloorDivide
+        Binary::Add
+        | Binary::Subtract
+        | Binary::FloorDivide
         | Binary::Modulo
         | Binary::ShiftLeft
         | Binary::ShiftRight
