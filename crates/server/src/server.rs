@@ -348,7 +348,7 @@ async fn dismiss_strangers<T>(listeners: &Listeners, service: &Service) -> T {
     loop {
         let _ = tokio::time::timeout(REVOCATION_INTERVAL, service.policy_replaced()).await;
         tokio::time::sleep(REVOKED_LINGER).await;
-        listeners.dismiss(service.admission().as_ref());
+        listeners.dismiss(service.admission().as_ref()).await;
     }
 }
 

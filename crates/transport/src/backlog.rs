@@ -12,6 +12,7 @@ use omq::Message;
 use tokio::sync::Notify;
 
 use crate::limits::{LONG_REPLY_BYTES, MAX_BACKLOG_BYTES, MAX_UNREAD_COLUMN_BYTES, WAITING_REPLY_OVERHEAD};
+use crate::outlet::Outlet;
 use crate::peer::Peer;
 
 /// What every connection has not read.
@@ -64,7 +65,7 @@ impl Drop for Counted {
 impl Backlogs {
     /// Counts the bytes of a reply for its connection. `None` when the connection has too much unread already: then it
     /// is being disconnected. One reply alone may be as long as it likes.
-    pub(crate) fn count(&self, peer: &Peer, bytes: Bytes, part: Part) -> Option<Bytes> {
+    pub(crate) fn count(&self, outlet: &Outlet, peer: &Peer, bytes: Bytes, part: Part) -> Option<Bytes> {
         if bytes.len() < LONG_REPLY_BYTES {
             return Some(bytes);
         }
@@ -77,7 +78,7 @@ impl Backlogs {
         };
         let unread = counter.load(Ordering::Relaxed);
         if unread > 0 && unread.saturating_add(bytes.len()) > limit {
-            backlog.give_up(peer);
+            backlog.give_up(outlet, peer);
             return None;
         }
         counter.fetch_add(bytes.len(), Ordering::Relaxed);
@@ -104,7 +105,7 @@ impl Backlogs {
     }
 
     /// Queues a reply that the connection's own queue did not take.
-    pub(crate) fn push(&self, peer: &Peer, message: Message) {
+    pub(crate) fn push(&self, outlet: &Outlet, peer: &Peer, message: Message) {
         let mut backlogs = self.0.borrow_mut();
         let backlog = backlogs.entry(peer.connection()).or_default();
         if backlog.given_up {
@@ -113,10 +114,10 @@ impl Backlogs {
         backlog.waiting_bytes = backlog.waiting_bytes.saturating_add(cost(&message));
         backlog.waiting.push_back(message);
         if backlog.waiting_bytes > MAX_BACKLOG_BYTES {
-            backlog.give_up(peer);
+            backlog.give_up(outlet, peer);
         } else if !backlog.sending {
             backlog.sending = true;
-            tokio::task::spawn_local(self.clone().send_all(peer.clone()));
+            tokio::task::spawn_local(self.clone().send_all(outlet.clone(), peer.clone()));
         }
     }
 
@@ -126,10 +127,10 @@ impl Backlogs {
     }
 
     /// Sends what waits as the peer reads.
-    async fn send_all(self, peer: Peer) {
+    async fn send_all(self, outlet: Outlet, peer: Peer) {
         let connection = peer.connection();
         while let Some(message) = self.pop(connection) {
-            if peer.link().send(message).await.is_err() {
+            if outlet.send(&peer, message).await.is_err() {
                 break;
             }
         }
@@ -157,11 +158,11 @@ impl Backlog {
         !self.sending && self.long.load(Ordering::Relaxed) == 0 && self.columns.load(Ordering::Relaxed) == 0
     }
 
-    fn give_up(&mut self, peer: &Peer) {
+    fn give_up(&mut self, outlet: &Outlet, peer: &Peer) {
         self.waiting.clear();
         if !self.given_up {
             self.given_up = true;
-            peer.link().disconnect();
+            outlet.disconnect(peer);
         }
     }
 }

@@ -7,20 +7,18 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use omq::{AuthenticationResult, AuthenticationStatus};
+use omq::{AuthenticationResult, AuthenticationStatus, MechanismPeerInfo, MonitorEvent, PeerIdent, Socket};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 use wire::PublicKey;
 
+use crate::account::Account;
 use crate::limits::{
-    CONNECTION_PARTS, FAILURE_MEMORY, FIRST_DELAY, FREE_FAILURES, MAX_CONNECTIONS, MAX_DELAY,
-    MAX_FAILING_ADDRESSES, MAX_PENDING_HANDSHAKES, MAX_REASON_BYTES, MAX_REPORTS_AN_INTERVAL, MAX_SLOWED,
-    REPORT_INTERVAL, RESERVED_DESCRIPTORS,
+    FAILURE_MEMORY, FIRST_DELAY, FREE_FAILURES, MAX_CONNECTIONS, MAX_DELAY, MAX_FAILING_ADDRESSES,
+    MAX_PENDING_HANDSHAKES, MAX_REASON_BYTES, MAX_REPORTS_AN_INTERVAL, MAX_SLOWED, REPORT_INTERVAL,
+    RESERVED_DESCRIPTORS,
 };
-use crate::loans::Loans;
-use crate::meter::Borrower;
-use crate::peer::{Sender, Share};
+use crate::peer::Sender;
 
 /// Says whether somebody who is known by a key or an account may connect. Asked on another thread than the one that
 /// receives.
@@ -54,9 +52,7 @@ pub struct FailedHandshake {
 /// What all listeners of a server share.
 pub(crate) struct Door {
     admits: Admission,
-    /// How many each user has.
-    connections: Mutex<HashMap<Share, usize>>,
-    loans: Arc<Loans>,
+    connections: AtomicUsize,
     room: Room,
     /// Handshakes in a row that found no room.
     turned_away: AtomicU64,
@@ -70,8 +66,6 @@ pub(crate) struct Door {
 pub(crate) struct Room {
     /// Connections that have shaken hands, of all listeners.
     connections: usize,
-    /// Those of one user.
-    connections_of_a_user: usize,
     /// Connections of one listener that have not yet.
     pub(crate) pending: usize,
 }
@@ -83,17 +77,15 @@ enum Denial {
     UnknownAccount,
     DeclaredIdentity,
     NoRoom,
-    NoRoomForUser,
 }
 
-/// A connection that was let in, and is counted until this is dropped.
-pub(crate) struct Entered {
-    door: Arc<Door>,
-    sender: Sender,
-}
+/// One of the connections that are counted; given back when it is dropped.
+pub(crate) struct Entered(Arc<Door>);
 
 struct Failures {
     by_origin: HashMap<Origin, Failing>,
+    /// How many were turned away here, so that the library's word of them is not counted again.
+    refused: HashMap<Origin, u32>,
     reports: Reports,
 }
 
@@ -114,8 +106,7 @@ impl Door {
     pub(crate) fn new(admits: Admission, reports: mpsc::Sender<FailedHandshake>, listeners: usize) -> Self {
         Self {
             admits,
-            connections: Mutex::default(),
-            loans: Loans::new(),
+            connections: AtomicUsize::new(0),
             room: Room::for_descriptors(raise_descriptors(), listeners),
             turned_away: AtomicU64::new(0),
             slowed: AtomicUsize::new(0),
@@ -128,59 +119,55 @@ impl Door {
         self.room
     }
 
-    /// The decision on one whose handshake is correct, in which it has proved to be this sender. Runs on a thread that
-    /// may wait.
-    pub(crate) fn let_in(
-        self: &Arc<Self>,
+    /// The decision on a plain-text connection, which has proved nothing: only whether there is room.
+    pub(crate) fn let_in(&self, peer: &MechanismPeerInfo) -> AuthenticationResult {
+        self.decide(Sender::Local, Origin::of(peer), false)
+    }
+
+    /// The decision on a peer that has proved to have a key. Runs on a thread that may wait.
+    pub(crate) fn let_in_with_key(&self, peer: &MechanismPeerInfo) -> AuthenticationResult {
+        // Replies go by routing id: who chooses one could wait for what belongs to another.
+        let declares_identity = peer.identity.as_ref().is_some_and(|identity| !identity.is_empty());
+        self.decide(Sender::Key(PublicKey(peer.public_key)), Origin::of(peer), declares_identity)
+    }
+
+    /// The decision on an account that the kernel has named. Its routing id means nothing: replies go by connection.
+    pub(crate) fn let_in_account(&self, account: Account) -> AuthenticationResult {
+        self.decide(Sender::Account(account), Some(Origin::Account(account.uid)), false)
+    }
+
+    fn decide(
+        &self,
         sender: Sender,
-        origin: Origin,
+        origin: Option<Origin>,
         declares_identity: bool,
-    ) -> Result<Entered, AuthenticationResult> {
+    ) -> AuthenticationResult {
         let denial = match sender {
             Sender::Key(_) if !(self.admits)(&sender) => Denial::UnknownKey,
             Sender::Account(_) if !(self.admits)(&sender) => Denial::UnknownAccount,
             _ if declares_identity => Denial::DeclaredIdentity,
-            _ => match self.enter(sender) {
-                Ok(entered) => {
-                    self.turned_away.store(0, Ordering::Relaxed);
-                    return Ok(entered);
-                }
-                Err(denial) => denial,
-            },
+            _ if self.connections.load(Ordering::Relaxed) >= self.room.connections => Denial::NoRoom,
+            _ => {
+                self.turned_away.store(0, Ordering::Relaxed);
+                return AuthenticationResult::allow();
+            }
         };
-        let key = if let Sender::Key(key) = sender { Some(key) } else { None };
-        self.deny(denial, origin, key);
+        if let Some(origin) = origin {
+            self.failures().note_refused(origin);
+            let key = if let Sender::Key(key) = sender { Some(key) } else { None };
+            self.deny(denial, origin, key);
+        }
         let mut result = AuthenticationResult::deny();
-        if matches!(denial, Denial::NoRoom | Denial::NoRoomForUser) {
+        if matches!(denial, Denial::NoRoom) {
             result.status = AuthenticationStatus::TemporaryFailure;
         }
-        Err(result)
-    }
-
-    /// Counts a connection among all, and among those of its user.
-    fn enter(self: &Arc<Self>, sender: Sender) -> Result<Entered, Denial> {
-        let mut connections = self.connections();
-        if connections.values().sum::<usize>() >= self.room.connections {
-            return Err(Denial::NoRoom);
-        }
-        let own = connections.entry(sender.share()).or_default();
-        if *own >= self.room.connections_of_a_user {
-            return Err(Denial::NoRoomForUser);
-        }
-        *own = own.saturating_add(1);
-        drop(connections);
-        Ok(Entered { door: Arc::clone(self), sender })
-    }
-
-    /// Who borrows for a connection of this sender.
-    pub(crate) fn borrower(&self, sender: Sender, cut: CancellationToken) -> Borrower {
-        Borrower { loans: Arc::clone(&self.loans), user: sender.share(), cut }
+        result
     }
 
     /// Counts and reports a denial, and lets whoever is at fault wait for it.
     fn deny(&self, denial: Denial, origin: Origin, key: Option<PublicKey>) {
         match denial {
-            Denial::NoRoom | Denial::NoRoomForUser => {
+            Denial::NoRoom => {
                 let turned_away = self.turned_away.fetch_add(1, Ordering::Relaxed).saturating_add(1);
                 self.report(origin, denial.reason(), key, turned_away);
             }
@@ -218,15 +205,49 @@ impl Door {
         self.slowed.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Counts a handshake that failed before the door was asked.
+    /// Counts a handshake that the library ended, unless it was turned away here.
     pub(crate) fn note_failure(&self, origin: Origin, reason: &str) {
-        let failures = self.failures().count(network(origin), Instant::now());
-        self.report(origin, reason, None, failures);
+        let is_counted = self.failures().forget_refused(origin);
+        if !is_counted {
+            let failures = self.failures().count(network(origin), Instant::now());
+            self.report(origin, reason, None, failures);
+        }
     }
 
-    fn connections(&self) -> MutexGuard<'_, HashMap<Share, usize>> {
-        // What a panic could leave half done here is a count.
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Counts the handshakes of a socket that the library ended, until the socket is closed.
+    pub(crate) async fn watch_failures(self: Arc<Self>, socket: Socket) {
+        let mut events = socket.monitor();
+        drop(socket);
+        loop {
+            match events.recv().await {
+                Ok(MonitorEvent::HandshakeFailed {
+                    peer_ident: PeerIdent::Socket(address), reason, ..
+                }) => self.note_failure(Origin::Address(address.ip()), &reason),
+                Ok(_) | Err(omq::MonitorRecvError::Lagged(_)) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Counts a connection of an account among those of all listeners.
+    pub(crate) fn enter(self: &Arc<Self>) -> Entered {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Entered(Arc::clone(self))
+    }
+
+    /// Keeps the count of connections that [`Self::let_in`] reads. It may lag by as many as are in the middle of a
+    /// handshake.
+    pub(crate) async fn count_connections(self: Arc<Self>, socket: Socket) {
+        let mut counted = 0;
+        let mut seen = socket.connections_generation();
+        while let Ok(generation) = socket.connections_changed(seen).await {
+            seen = generation;
+            let ready = socket.ready_peer_count();
+            // In one step, so that nobody reads a sum that never was.
+            self.connections.fetch_add(ready.wrapping_sub(counted), Ordering::Relaxed);
+            counted = ready;
+        }
+        self.connections.fetch_sub(counted, Ordering::Relaxed);
     }
 
     fn failures(&self) -> MutexGuard<'_, Failures> {
@@ -235,20 +256,15 @@ impl Door {
     }
 }
 
-impl Entered {
-    /// Who it is.
-    pub(crate) fn sender(&self) -> Sender {
-        self.sender
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Drop for Entered {
-    fn drop(&mut self) {
-        let mut connections = self.door.connections();
-        match connections.get_mut(&self.sender.share()) {
-            Some(own) if *own > 1 => *own = own.saturating_sub(1),
-            _ => drop(connections.remove(&self.sender.share())),
-        }
+impl Origin {
+    fn of(peer: &MechanismPeerInfo) -> Option<Self> {
+        peer.peer_address.as_deref()?.parse().ok().map(Self::Address)
     }
 }
 
@@ -261,7 +277,6 @@ impl Denial {
                 "the client declares a routing id, which is refused where keys are used"
             }
             Self::NoRoom => "all connections are taken that the server has descriptors for",
-            Self::NoRoomForUser => "this user has as many connections as one user may have",
         }
     }
 }
@@ -274,8 +289,7 @@ impl Room {
         let listeners = listeners.max(1);
         let pending = left.div_euclid(4).div_euclid(listeners).clamp(1, MAX_PENDING_HANDSHAKES);
         let connections = left.saturating_sub(pending.saturating_mul(listeners)).clamp(1, MAX_CONNECTIONS);
-        let connections_of_a_user = connections.div_euclid(CONNECTION_PARTS).max(1);
-        Self { connections, connections_of_a_user, pending }
+        Self { connections, pending }
     }
 }
 
@@ -298,7 +312,7 @@ impl Reports {
 impl Failures {
     fn new(now: Instant) -> Self {
         let reports = Reports { since: now, count: 0, unreported: 0 };
-        Self { by_origin: HashMap::new(), reports }
+        Self { by_origin: HashMap::new(), refused: HashMap::new(), reports }
     }
 
     fn count(&mut self, origin: Origin, now: Instant) -> u64 {
@@ -317,6 +331,24 @@ impl Failures {
         failing.count = failing.count.saturating_add(1);
         failing.last = now;
         failing.count
+    }
+
+    fn note_refused(&mut self, origin: Origin) {
+        if self.refused.len() >= MAX_FAILING_ADDRESSES {
+            self.refused.clear();
+        }
+        let refused = self.refused.entry(origin).or_default();
+        *refused = refused.saturating_add(1);
+    }
+
+    /// Whether one from there was turned away here, which is then settled.
+    fn forget_refused(&mut self, origin: Origin) -> bool {
+        let Some(refused) = self.refused.get_mut(&origin) else { return false };
+        *refused = refused.saturating_sub(1);
+        if *refused == 0 {
+            self.refused.remove(&origin);
+        }
+        true
     }
 }
 
@@ -412,6 +444,10 @@ mod tests {
             failures.count(Origin::Address(Ipv4Addr::from_bits(bits).into()), now);
         }
         assert_eq!(failures.by_origin.len(), MAX_FAILING_ADDRESSES);
+        for bits in 0..5_000 {
+            failures.note_refused(Origin::Address(Ipv4Addr::from_bits(bits).into()));
+        }
+        assert!(failures.refused.len() <= MAX_FAILING_ADDRESSES);
     }
 
     #[test]
@@ -436,5 +472,15 @@ mod tests {
         now += REPORT_INTERVAL;
         assert_eq!(reports.take(now), Some(10_000 - u64::from(MAX_REPORTS_AN_INTERVAL)));
         assert_eq!(reports.take(now), Some(0));
+    }
+
+    #[test]
+    fn a_refusal_is_counted_once() {
+        let mut failures = Failures::new(Instant::now());
+        failures.note_refused(ip("192.0.2.1"));
+        failures.note_refused(ip("192.0.2.1"));
+        let settled = [(); 3].map(|()| failures.forget_refused(ip("192.0.2.1")));
+        assert_eq!(settled, [true, true, false]);
+        assert!(failures.refused.is_empty());
     }
 }

@@ -24,7 +24,8 @@ pub struct Frame {
     pub arrived: Instant,
 }
 
-/// Where a reply to a frame goes: to the connection that the frame came by, in the shape that it came in.
+/// Where a reply to a frame goes: to the routing id that the frame came from, in the shape that it came in. An id that
+/// the client did not declare belongs to its connection alone.
 #[derive(Clone, Debug)]
 pub struct ReturnPath {
     pub(crate) listener: usize,

@@ -2,7 +2,7 @@
 //! them in either signature.
 //!
 //! The one crate that names the ZeroMQ library. Frames come out with who sent them; a reply goes back
-//! to that connection, whatever routing id its client declares.
+//! to that connection, unless a newer one has declared the same routing id since (see `docs/protocol.md`).
 #![forbid(unsafe_code)]
 
 pub mod limits;
@@ -10,25 +10,23 @@ pub mod limits;
 mod listeners;
 
 mod access;
+mod account;
+mod accounts;
 mod backlog;
 mod certificate;
 mod connection;
 mod door;
-mod entrance;
 mod envelope;
 mod frame;
-mod frame_counter;
-mod handshakes;
 mod key;
-mod link;
 mod listener;
-mod loans;
-mod meter;
+mod outlet;
 mod peer;
 mod socket_file;
 mod stream;
 
 pub use access::Access;
+pub use account::Account;
 pub use certificate::{
     CertificateError, CertificatePaths, read_key_pair, read_public_key, write_certificates,
 };
@@ -36,7 +34,6 @@ pub use connection::{ConnectError, Connection, Lost, Received, Security};
 pub use door::{Admission, FailedHandshake, Origin};
 pub use frame::{Frame, ReturnPath};
 pub use key::KeyPair;
-pub use link::Account;
 pub use listener::{ListenError, check_listening, listening_address};
 pub use listeners::{Closed, Listeners};
 pub use peer::{Peer, Sender};

@@ -66,45 +66,14 @@ pub const MAX_PENDING_HANDSHAKES: usize = 1024;
 /// Connections of a Unix socket that wait to be accepted.
 pub const UNIX_BACKLOG: i32 = 128;
 
-/// Into how many parts the connections are divided; one user has at most one.
-pub const CONNECTION_PARTS: usize = 4;
+/// Into how many shares the pending handshakes of a Unix socket are divided; one account has at most one.
+pub const HANDSHAKE_SHARES: usize = 8;
 
-/// Bytes that a connection may send before its handshake is over.
-pub const MAX_HANDSHAKE_BYTES: usize = 8 * 1024;
-
-/// What a connection may hold, in bytes, of messages that the server has not taken, without a loan.
-pub const FREE_BYTES: usize = 16 * 1024;
-
-/// What it may hold with one. More than [`MAX_MESSAGE_BYTES`] by what counts beside the bytes.
-pub const MAX_HELD_BYTES: usize = 40 * 1024 * 1024;
-
-/// Messages longer than [`FREE_BYTES`] that may be on their way into the server at once: how many loans there are.
-pub const LARGE_MESSAGES: usize = 12;
-
-/// How many of them one user has.
-pub const LARGE_MESSAGES_A_USER: usize = 3;
-
-/// How long such a message may take when others wait to send one.
-pub const LARGE_MESSAGE_PATIENCE: Duration = Duration::from_mins(1);
-
-/// How often those who wait look whether one has taken too long.
-pub const RECALL_INTERVAL: Duration = Duration::from_secs(1);
-
-/// What a frame counts for beside its own bytes: what the codec needs to hold it.
-pub const HELD_FRAME_OVERHEAD: usize = 128;
-
-/// What a read counts for that ends within a frame: what the codec needs to remember the piece.
-pub const PART_READ_OVERHEAD: usize = 64;
-
-/// Most bytes of short frames that are read at once, so that no connection keeps a large buffer.
-pub const MAX_READ_BYTES: usize = 16 * 1024;
-
-/// How long a listener waits before it accepts again, where the system has no descriptor left.
+/// How long a Unix socket waits before it accepts again, where the system has no descriptor left.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// From this length on a frame is read into a buffer of its own, so that it is not copied. The library keeps buffers of
-/// up to 8 MiB with their connection for as long as that lives, and longer ones not.
-pub const LARGE_PAYLOAD_BYTES: usize = 8 * 1024 * 1024 + 1;
+/// From this length on a frame of a Unix socket is read into a buffer of its own, so that it is not copied.
+pub const LARGE_PAYLOAD_BYTES: usize = 128 * 1024;
 
 /// Listeners of one server.
 pub const MAX_LISTENERS: usize = 8;

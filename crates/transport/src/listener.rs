@@ -1,4 +1,4 @@
-//! The server's side: a socket that yields frames with who sent them.
+//! The server's side: a ROUTER socket that yields frames with who sent them.
 //!
 //! Refuses to listen in plain text where another machine could connect.
 
@@ -8,16 +8,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use omq::{Endpoint, IpcPath, Message};
-use tokio::net::{TcpListener, UnixListener};
+use omq::{
+    Authenticator, CurveServerOptions, Endpoint, IdentitySocket, IpcPath, MechanismSetup, Message, Options,
+    PeerPublicKey, Socket, SocketType,
+};
+use wire::PublicKey;
 
 use crate::access::Access;
+use crate::accounts::Accounts;
 use crate::backlog::{Backlogs, Part};
 use crate::door::Door;
-use crate::entrance::{Connections, Socket};
 use crate::frame::{Frame, ReturnPath};
-use crate::limits::{LINGER, MAX_BATCH, MAX_LISTENERS};
-use crate::peer::Sender;
+use crate::key::KeyPair;
+use crate::limits::{
+    HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, LINGER, MAX_BATCH, MAX_LISTENERS,
+    MAX_MESSAGE_BYTES, RECEIVE_HIGH_WATER_MARK, SEND_HIGH_WATER_MARK,
+};
+use crate::outlet::Outlet;
+use crate::peer::{Peer, Sender};
 use crate::socket_file::socket_path;
 use crate::stream::Way;
 
@@ -47,31 +55,72 @@ pub enum ListenError {
 
 /// A bound socket. Lives on one thread, inside a `tokio::task::LocalSet`.
 pub(crate) struct Listener {
-    connections: Connections,
+    source: Source,
+    outlet: Outlet,
     access: Access,
     backlogs: Backlogs,
     endpoint: String,
 }
 
+/// Where its messages come from.
+enum Source {
+    Router(IdentitySocket),
+    Accounts(Accounts),
+}
+
 impl Listener {
     /// Binds a socket. Port `0` or `*` takes a free one.
     pub(crate) async fn bind(endpoint: &str, access: Access, door: &Arc<Door>) -> Result<Self, ListenError> {
-        let failed =
-            |error: io::Error| ListenError::Bind { endpoint: endpoint.to_owned(), reason: error.to_string() };
-        let (socket, endpoint) = match &access {
-            Access::Accounts(socket) => {
-                let listener = socket.listener().and_then(UnixListener::from_std).map_err(failed)?;
-                (Socket::Unix(listener), socket.endpoint().to_owned())
-            }
-            Access::Plain | Access::Curve(_) => {
-                let address = listening_address(endpoint, matches!(access, Access::Plain))?;
-                let listener = TcpListener::bind(address).await.map_err(failed)?;
-                let endpoint = format!("tcp://{}", listener.local_addr().map_err(failed)?);
-                (Socket::Tcp(listener), endpoint)
-            }
+        if let Access::Accounts(socket) = &access {
+            let failed = |error: io::Error| ListenError::Bind {
+                endpoint: socket.endpoint().to_owned(),
+                reason: error.to_string(),
+            };
+            let accounts = Accounts::listen(socket, door).map_err(failed)?;
+            return Ok(Self {
+                source: Source::Accounts(accounts),
+                outlet: Outlet::Accounts,
+                backlogs: Backlogs::default(),
+                endpoint: socket.endpoint().to_owned(),
+                access,
+            });
+        }
+        let address = listening_address(endpoint, matches!(access, Access::Plain))?;
+        let failed = |error: omq::Error| ListenError::Bind {
+            endpoint: endpoint.to_owned(),
+            reason: match error {
+                omq::Error::Io(error) => error.to_string(),
+                error => error.to_string(),
+            },
         };
-        let connections = Connections::accept(socket, &endpoint, access.clone(), door);
-        Ok(Self { connections, access, backlogs: Backlogs::default(), endpoint })
+        let mut options = Options::new()
+            .router_mandatory(true)
+            .recv_hwm(RECEIVE_HIGH_WATER_MARK)
+            .send_hwm(SEND_HIGH_WATER_MARK)
+            .max_message_size(MAX_MESSAGE_BYTES)
+            .max_pending_handshakes(door.room().pending)
+            .handshake_timeout(HANDSHAKE_TIMEOUT)
+            .heartbeat_interval(HEARTBEAT_INTERVAL)
+            .heartbeat_timeout(HEARTBEAT_TIMEOUT)
+            .linger(LINGER);
+        options.mechanism = match &access {
+            Access::Curve(key) => curve(key.clone(), Arc::clone(door)),
+            Access::Plain | Access::Accounts(_) => plain(Arc::clone(door)),
+        };
+        let socket = Socket::try_new(SocketType::Router, options)
+            .and_then(|socket| socket.identity_routing())
+            .map_err(failed)?;
+        tokio::task::spawn_local(Arc::clone(door).watch_failures(Socket::clone(&socket)));
+        let bound = socket.bind(format!("tcp://{address}").as_str()).await.map_err(failed)?;
+        tokio::task::spawn_local(Arc::clone(door).count_connections(Socket::clone(&socket)));
+        let outlet = Outlet::Router(socket.clone());
+        Ok(Self {
+            source: Source::Router(socket),
+            outlet,
+            access,
+            backlogs: Backlogs::default(),
+            endpoint: bound.to_string(),
+        })
     }
 
     /// Where it listens, with the real port.
@@ -86,8 +135,15 @@ impl Listener {
     /// Waits for a message. `None` is a socket that is closed. Dropping the future loses nothing.
     pub(crate) async fn next(&self, listener: usize) -> Option<Frame> {
         loop {
-            let (peer, message) = self.connections.next().await?;
-            let frame = Frame::new(listener, peer, message, Instant::now());
+            let received = match &self.source {
+                Source::Router(socket) => {
+                    let (identity, message) = socket.recv_from().await.ok()?;
+                    Peer::routed(identity, &self.access).map(|peer| (peer, message))
+                }
+                Source::Accounts(accounts) => Some(accounts.next().await?),
+            };
+            let frame =
+                received.and_then(|(peer, message)| Frame::new(listener, peer, message, Instant::now()));
             if frame.is_some() {
                 return frame;
             }
@@ -99,15 +155,24 @@ impl Listener {
     /// Takes what else is there, up to [`MAX_BATCH`].
     pub(crate) fn take_waiting(&self, listener: usize, arrived: Instant, batch: &mut Vec<Frame>) {
         for _ in 0..MAX_BATCH {
-            let Some((peer, message)) = self.connections.try_next() else { break };
-            batch.extend(Frame::new(listener, peer, message, arrived));
+            let received = match &self.source {
+                Source::Router(socket) => {
+                    let Ok((identity, message)) = socket.try_recv_from() else { break };
+                    Peer::routed(identity, &self.access).map(|peer| (peer, message))
+                }
+                Source::Accounts(accounts) => {
+                    let Some(received) = accounts.try_next() else { break };
+                    Some(received)
+                }
+            };
+            batch.extend(received.and_then(|(peer, message)| Frame::new(listener, peer, message, arrived)));
         }
     }
 
     /// Sends a reply. Never waits: a client that does not read its replies delays nobody, and one that is gone
     /// gets nothing.
     pub(crate) fn reply(&self, to: &ReturnPath, body: Vec<u8>, attachment: Option<Bytes>) {
-        let counted = |bytes: Bytes, part: Part| self.backlogs.count(&to.peer, bytes, part);
+        let counted = |bytes: Bytes, part: Part| self.backlogs.count(&self.outlet, &to.peer, bytes, part);
         let body = match attachment {
             None => counted(body.into(), Part::Body).map(Message::single),
             Some(column) => {
@@ -117,20 +182,40 @@ impl Listener {
         let Some(body) = body else { return };
         let message = to.envelope.enclose(body);
         if self.backlogs.holds(&to.peer) {
-            self.backlogs.push(&to.peer, message);
-        } else if let Err(message) = to.peer.link().try_send(message) {
-            self.backlogs.push(&to.peer, message);
+            self.backlogs.push(&self.outlet, &to.peer, message);
+        } else if let Err(message) = self.outlet.try_send(&to.peer, message) {
+            self.backlogs.push(&self.outlet, &to.peer, message);
         }
     }
 
     /// The way to a client, for a stream.
     pub(crate) fn way(&self, to: &ReturnPath) -> Way {
-        Way { backlogs: self.backlogs.clone(), peer: to.peer.clone(), envelope: to.envelope.clone() }
+        Way {
+            outlet: self.outlet.clone(),
+            backlogs: self.backlogs.clone(),
+            peer: to.peer.clone(),
+            envelope: to.envelope.clone(),
+        }
     }
 
     /// Closes the connections of those who may not connect any more.
-    pub(crate) fn dismiss(&self, admits: impl Fn(&Sender) -> bool) {
-        self.connections.dismiss(admits);
+    pub(crate) async fn dismiss(&self, admits: impl Fn(&Sender) -> bool) {
+        let socket = match &self.source {
+            Source::Router(socket) => socket,
+            Source::Accounts(accounts) => return accounts.dismiss(admits),
+        };
+        let Ok(connections) = socket.connections().await else { return };
+        let strangers = connections.into_iter().filter(|connection| {
+            let peer = connection.peer_info.as_ref();
+            match peer.and_then(|peer| peer.authentication.public_key.as_ref()) {
+                Some(PeerPublicKey::Curve(key)) => !admits(&Sender::Key(PublicKey(*key))),
+                _ => false,
+            }
+        });
+        for connection in strangers {
+            // One that is gone by itself is what is wanted.
+            let _ = socket.disconnect_peer(connection.connection_id).await;
+        }
     }
 
     /// Takes no more connections and gives the replies that are under way the time of [`LINGER`].
@@ -142,8 +227,24 @@ impl Listener {
         };
         let _ = tokio::time::timeout(LINGER, drained).await;
         // A peer that does not read loses what it has not read.
-        self.connections.close().await;
+        match self.source {
+            Source::Router(socket) => drop(socket.into_inner().close().await),
+            Source::Accounts(accounts) => accounts.close().await,
+        }
     }
+}
+
+fn plain(door: Arc<Door>) -> MechanismSetup {
+    MechanismSetup::NullServer {
+        authenticator: Authenticator::new_with_result(move |peer| door.let_in(peer)),
+    }
+}
+
+/// Never without an authenticator: a CURVE server that has none lets every key in.
+fn curve(our_keypair: KeyPair, door: Arc<Door>) -> MechanismSetup {
+    let mut options = CurveServerOptions::new().cookie_lifetime(HANDSHAKE_TIMEOUT);
+    options.authenticator = Some(Authenticator::new_with_result(move |peer| door.let_in_with_key(peer)));
+    MechanismSetup::CurveServer { our_keypair: our_keypair.into_inner(), options }
 }
 
 /// Where an endpoint is to listen, if it may, without keys or with them.

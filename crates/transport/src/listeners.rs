@@ -94,9 +94,9 @@ impl Listeners {
     }
 
     /// Closes the connections of keys and accounts that may not connect any more.
-    pub fn dismiss(&self, admits: impl Fn(&Sender) -> bool) {
+    pub async fn dismiss(&self, admits: impl Fn(&Sender) -> bool) {
         for listener in &self.listeners {
-            listener.dismiss(&admits);
+            listener.dismiss(&admits).await;
         }
     }
 

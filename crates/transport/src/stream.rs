@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::backlog::Backlogs;
 use crate::envelope::Envelope;
 use crate::limits::{MAX_UNSENT_STREAM_BYTES, WAITING_EVENT_OVERHEAD};
+use crate::outlet::Outlet;
 use crate::peer::Peer;
 
 /// The events that go to one client before its reply.
@@ -26,6 +27,7 @@ pub struct Gone;
 
 /// The way to a client.
 pub(crate) struct Way {
+    pub(crate) outlet: Outlet,
     pub(crate) backlogs: Backlogs,
     pub(crate) peer: Peer,
     pub(crate) envelope: Envelope,
@@ -55,7 +57,8 @@ impl EventStream {
     /// be as long as it likes; the bound is meant for those of [`crate::limits::MAX_EVENT_BYTES`].
     ///
     /// # Errors
-    /// The connection is gone, also while this waits.
+    /// The connection is gone, also while this waits. A client that declares its routing id takes the streams that it
+    /// began with it to its next connection, as it does with replies.
     pub async fn send(&self, header: Vec<u8>, bytes: Bytes) -> Result<(), Gone> {
         let way = self.way.as_ref().ok_or(Gone)?;
         let room = Arc::clone(&self.room).acquire_many_owned(cost(&way.envelope, &header, &bytes)).await;
@@ -64,7 +67,7 @@ impl EventStream {
         let body = Message::multipart([held(header.into()), held(bytes)]);
         let message = way.envelope.enclose(body);
         way.backlogs.drained(&way.peer).await;
-        way.peer.link().send(message).await
+        way.outlet.send(&way.peer, message).await
     }
 }
 

@@ -151,11 +151,11 @@ fn whoever_may_not_any_more_is_cut_off() {
     let admits: Admission = Arc::new(move |_| asked.load(Ordering::Relaxed));
     with_accounts(Arc::clone(&admits), async |listeners, endpoint| {
         let client = connect(endpoint).await;
-        listeners.dismiss(admits.as_ref());
+        listeners.dismiss(admits.as_ref()).await;
         client.send(b"request".to_vec(), vec![]).await.expect("sent");
         next(listeners).await;
         admitted.store(false, Ordering::Relaxed);
-        listeners.dismiss(admits.as_ref());
+        listeners.dismiss(admits.as_ref()).await;
         assert!(in_time(client.receive()).await.is_err());
     });
 }
