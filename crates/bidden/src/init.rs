@@ -179,7 +179,7 @@ fn fill_in(
     // What says who the server is: under root, jails have users of their own, which have no names.
     let as_server = if rustix::process::geteuid().is_root() { "user = \"root\"\n" } else { "" };
     text.replace("# {AS_SERVER}\n", "")
-        .replace("{AS_SERVER}", as_server)
+        .replace("{AS_SERVER}\n", as_server)
         .replace("{LISTENER}", kind.listener)
         .replace("{USERS}", kind.users)
         .replace("{RIGHTS}", kind.rights)
