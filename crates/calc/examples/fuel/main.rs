@@ -1,5 +1,10 @@
 //! Times every operation and function of the language over sizes, and prints the nanoseconds that a unit of fuel pays
 //! for, worst first. It fails when one unit pays for more than it should, or a small budget for more than it may.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a measuring program that handles no hostile input"
+)]
 
 mod cases;
 mod column_cases;
