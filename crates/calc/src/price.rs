@@ -347,4 +347,5 @@ pub(crate) mod column {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "sizes of test values are small")]
 mod tests;
