@@ -226,7 +226,7 @@ fn a_directory_of_others_is_refused() {
     fs::create_dir(&open).expect("made");
     fs::set_permissions(&open, Permissions::from_mode(0o777)).expect("set");
     let endpoint = format!("ipc://{}/bidden.sock", open.display());
-    let log = directory.path().join("server.log");
+    let log = crate::daemon::log_in(directory.path());
     let refused = ask(&["serve", "--listen", &endpoint, "--log", log.to_str().expect("UTF-8")]);
     assert!(said(&refused).contains("can be changed by others (mode 0777"), "{}", said(&refused));
     assert!(!open.join("bidden.sock").exists());
@@ -312,7 +312,7 @@ fn the_start_says_who_each_listener_is_for() {
         ("tcp://127.0.0.1:*", "(plain text, for this machine only: every account of it is the user `local`)"),
         (&socket, "(for your own account alone, as the user `local`: no user has a `uid` or `group`)"),
     ] {
-        let log = directory.path().join("server.log");
+        let log = crate::daemon::log_in(directory.path());
         let mut command = client(Path::new(BIDDEN), &["serve", "--listen", endpoint, "--log"]);
         let mut server = command.arg(log).stderr(Stdio::piped()).spawn().expect("bidden starts");
         let mut line = String::new();

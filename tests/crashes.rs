@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use transport::{Connection, Security};
 
-use crate::daemon::{BIDDEN, Daemon};
+use crate::daemon::{BIDDEN, Daemon, log_in};
 use crate::jailed::permit;
 use crate::printed;
 use crate::served::ask;
@@ -182,7 +182,7 @@ fn whatever_kills_the_server_nothing_is_lost_and_nothing_runs_twice() {
     let kills = from_environment("BIDDEN_KILLS", KILLS);
     let patience = Duration::from_secs(from_environment("BIDDEN_SECONDS", SECONDS));
     let directory = tempfile::tempdir().expect("a directory");
-    let (log, state) = (directory.path().join("server.log"), directory.path().join("server.seal"));
+    let (log, state) = (log_in(directory.path()), directory.path().join("server.seal"));
     let scene = Scene::set(directory.path(), "log_bytes = 262144");
     let mut daemon = Daemon::in_directory(directory, &scene.configuration);
     let world = Arc::new(World::default());
@@ -331,7 +331,7 @@ async fn a_full_disk_stops_the_work_is_told_and_leaves_no_gap() {
         return;
     };
     let path = directory.path().to_owned();
-    let (log, state, filler) = (path.join("server.log"), path.join("server.seal"), path.join("filler"));
+    let (log, state, filler) = (log_in(&path), path.join("server.seal"), path.join("filler"));
     let scene = Scene::set(&path, "commands_at_once = 8");
     std::fs::write(&filler, vec![b'x'; 64 * 1024]).expect("written");
     let mut daemon = Daemon::in_directory(directory, &scene.configuration);

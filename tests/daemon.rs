@@ -11,6 +11,13 @@ use tempfile::TempDir;
 
 pub(crate) const BIDDEN: &str = env!("CARGO_BIN_EXE_bidden");
 
+/// Where the log lies beside a configuration in this directory: in one for logs alone.
+pub(crate) fn log_in(directory: &Path) -> PathBuf {
+    let logs = directory.join("log");
+    std::fs::create_dir_all(&logs).expect("made");
+    logs.join("server.log")
+}
+
 /// A listener for a test that does not care about it.
 const PLAIN_LISTENER: &str = "[[listeners]]\nendpoint = 'tcp://127.0.0.1:*'\nplain = true\n";
 
@@ -85,7 +92,7 @@ impl Daemon {
     fn spawn(mut command: Command, directory: TempDir, arguments: &[&str]) -> Self {
         let mut child = command
             .args(["serve", "--log"])
-            .arg(directory.path().join("server.log"))
+            .arg(log_in(directory.path()))
             .args(arguments)
             .env_remove("BIDDEN_CONFIG")
             .stdin(Stdio::null())
@@ -159,7 +166,7 @@ impl Daemon {
     }
 
     pub(crate) fn log(&self) -> PathBuf {
-        self.directory.path().join("server.log")
+        log_in(self.directory.path())
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

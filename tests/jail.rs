@@ -389,7 +389,7 @@ fn what_is_demanded_of_the_jail_is_had_or_the_server_does_not_start() {
     let path = directory.path().join("bidden.toml");
     std::fs::write(&path, "[server]\njail = \"required\"\n").expect("written");
     let mut serve = std::process::Command::new(crate::daemon::BIDDEN);
-    serve.args(["serve", "--listen", "tcp://127.0.0.1:*", "--log"]).arg(other.path().join("server.log"));
+    serve.args(["serve", "--listen", "tcp://127.0.0.1:*", "--log"]).arg(crate::daemon::log_in(other.path()));
     serve.arg("--config").arg(&path).stderr(std::process::Stdio::piped()).stdin(std::process::Stdio::null());
     let doctor = std::process::Command::new(crate::daemon::BIDDEN)
         .args(["doctor", "--json"])

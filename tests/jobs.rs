@@ -296,7 +296,7 @@ async fn used_ids_outlive_their_results_whatever_becomes_of_the_server_and_its_f
     ];
     for (what, happen) in happenings {
         let directory = daemon.kill();
-        happen(&directory.path().join("server.ids"));
+        happen(&directory.path().join("log/server.ids"));
         daemon = Daemon::again(directory);
         let connection = connect(&daemon.endpoint).await;
         for id in [0, 1, MANY / 2, MANY - 1] {

@@ -239,7 +239,7 @@ fn a_server_does_not_start_with_a_key_that_others_know() {
     let file = directory.path().join("bidden.toml");
     fs::write(&file, listener("server")).expect("written");
     let secret = directory.path().join("server.key_secret");
-    let log = directory.path().join("server.log");
+    let log = daemon::log_in(directory.path());
     let serve = || {
         Command::new(BIDDEN)
             .args(["serve", "--config", file.to_str().expect("UTF-8"), "--log", log.to_str().expect("UTF-8")])
@@ -327,7 +327,7 @@ fn from_nothing_to_an_encrypted_command_and_a_second_person() {
     let public = [&invited.stdout, &accepted.stdout, &accepted.stderr, &invited.stderr];
     for text in public.map(|bytes| text(bytes).to_owned()).into_iter().chain([
         fs::read_to_string(configuration).expect("text"),
-        fs::read_to_string(directory.join("server.log")).expect("text"),
+        fs::read_to_string(daemon::log_in(&directory)).expect("text"),
         fs::read_to_string(bob.file(".config/bidden/hosts.toml")).expect("text"),
     ]) {
         assert!(secrets.iter().all(|secret| !text.contains(secret)), "{text}");
@@ -381,7 +381,7 @@ fn a_server_changes_its_key_while_its_users_go_on() {
     );
     check(&person.bidden(&["compute", "--to", "web1", "2"]), 0, "2\n", "");
     // The third: the log tells by which listener a request came.
-    let records = daemon::records(&directory.join("server.log"));
+    let records = daemon::records(&daemon::log_in(&directory));
     let listeners: Vec<_> = records.iter().filter_map(|record| record["listener"].as_str()).collect();
     assert_eq!(listeners, [&old, &new]);
     let stranger = person.file("stranger");
@@ -545,7 +545,7 @@ impl Serving {
         let ready = lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("Ctrl-C")));
         assert!(ready.is_some(), "it serves");
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, log: Path::new(configuration).with_file_name("server.log") }
+        Self { child, log: daemon::log_in(Path::new(configuration).parent().expect("a directory")) }
     }
 
     fn reload(&self) {

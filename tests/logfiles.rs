@@ -236,6 +236,7 @@ fn who_may_not_read_a_file_is_told_which() {
     }
     let directory = daemon.log().parent().expect("a directory").to_owned();
     permit(&directory, 0o755);
+    permit(directory.parent().expect("a directory"), 0o755);
     for name in names(&daemon) {
         permit(&directory.join(name), 0o644);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::daemon::{BIDDEN, Daemon};
+use crate::daemon::{BIDDEN, Daemon, log_in};
 use crate::printed::{self, text};
 
 const SEALED: &str =
@@ -42,7 +42,7 @@ fn a_sealed_log_is_proved_with_the_key_alone() {
     let directory = tempfile::tempdir().expect("a directory");
     let kept = tempfile::tempdir().expect("a directory");
     let key = keygen(directory.path());
-    let [log, state] = ["server.log", "server.seal"].map(|name| directory.path().join(name));
+    let (log, state) = (log_in(directory.path()), directory.path().join("server.seal"));
     let key_file = kept.path().join("seal.key");
     std::fs::write(&key_file, format!("{key}\n")).expect("written");
     let daemon = Daemon::in_directory(directory, SEALED);
@@ -112,7 +112,7 @@ fn a_server_that_cannot_seal_does_not_start() {
     std::fs::write(&configuration, SEALED).expect("written");
     let serve = |directory: &TempDir| {
         let mut command = bidden(&["serve", "--config"]);
-        command.arg(&configuration).arg("--log").arg(directory.path().join("server.log"));
+        command.arg(&configuration).arg("--log").arg(log_in(directory.path()));
         command
     };
     let other = tempfile::tempdir().expect("a directory");
@@ -124,8 +124,7 @@ fn a_server_that_cannot_seal_does_not_start() {
     std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o644)).expect("set");
     check(&mut serve(&directory), 125, "", "others can read it (mode 0644)");
     std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o600)).expect("set");
-    let log_of =
-        |directory: &TempDir| directory.path().join("server.log").to_str().expect("UTF-8").to_owned();
+    let log_of = |directory: &TempDir| log_in(directory.path()).to_str().expect("UTF-8").to_owned();
     let log = log_of(&directory);
     let state_path = state.to_str().expect("UTF-8").to_owned();
     let daemon = Daemon::in_directory(directory, SEALED);

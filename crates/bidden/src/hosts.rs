@@ -156,6 +156,11 @@ pub(crate) fn add(host: &Host, existing: Existing) -> anyhow::Result<PublicKey> 
     Ok(own.public())
 }
 
+/// Where the person's hosts.toml is, or would be.
+pub(crate) fn own_file() -> Option<PathBuf> {
+    directory().ok().map(|directory| directory.join("hosts.toml"))
+}
+
 /// A name as a key of TOML, where a dot would divide it.
 pub(crate) fn toml_key(name: &str) -> String {
     if name.contains('.') { format!("\"{name}\"") } else { name.to_owned() }

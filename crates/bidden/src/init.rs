@@ -136,7 +136,13 @@ fn make_directory(directory: &Path) -> anyhow::Result<PathBuf> {
         .mode(0o700)
         .create(directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
-    Ok(configuration)
+    let logs = directory.join("log");
+    match DirBuilder::new().mode(0o700).create(&logs) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(error).with_context(|| format!("cannot create {}", logs.display()))
+        }
+        Ok(()) | Err(_) => Ok(configuration),
+    }
 }
 
 fn write(configuration: &Path, text: &str) -> anyhow::Result<()> {

@@ -32,10 +32,10 @@ pub(crate) async fn connect(keeper: StartedKeeper) -> anyhow::Result<Launcher> {
 /// Is it. Call this before this process has a second thread.
 pub(crate) fn launch(arguments: &Launch) -> ! {
     jail::keep(|| {
-        let configuration = match &arguments.config {
-            Some(path) => Configuration::read(path).map_err(|error| error.to_string())?,
-            None => Configuration::builtin(),
+        let (configuration, document) = match &arguments.config {
+            Some(path) => Configuration::read_with_document(path).map_err(|error| error.to_string())?,
+            None => (Configuration::builtin(), vec![]),
         };
-        Ok(configuration.policy.rules())
+        Ok((configuration.policy.rules(), document))
     })
 }

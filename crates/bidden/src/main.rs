@@ -19,6 +19,7 @@ mod jobs;
 mod keygen;
 mod launcher;
 mod log;
+mod log_place;
 mod metrics;
 mod policy;
 mod run;

@@ -12,7 +12,9 @@ use tokio::sync::watch;
 
 use crate::arguments::{self, DEFAULT_ENDPOINT, DEFAULT_LOG};
 use crate::exit::Exit;
+use crate::hosts;
 use crate::launcher;
+use crate::log_place::LogPlace;
 use crate::policy::load;
 use crate::terminal::{complain, inform};
 
@@ -23,9 +25,9 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     let (path, configuration) = load(&arguments.source)?;
     let listeners = listeners(&configuration, arguments.listen)?;
     let log = arguments.log.or_else(|| configuration.log.clone()).unwrap_or_else(|| DEFAULT_LOG.into());
-    // Its files lie where the file itself lies, and the server opens none elsewhere.
-    let log = if log.is_symlink() { log.canonicalize().unwrap_or(log) } else { log };
     let seal = arguments.seal.or_else(|| configuration.seal.clone());
+    let log = LogPlace::prepare(log, configuration.log_access.group)?;
+    log.refuse_others(protected(path.as_deref(), &configuration, seal.as_deref())?)?;
     for listener in &listeners {
         listener.check()?;
     }
@@ -36,7 +38,7 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
         // Opened here, because the server opens no file beyond its log's directory later, and binds no socket; and after
         // the launcher, which has no use for them.
         listeners: listeners.iter().map(Listener::open).collect::<Result<_, _>>()?,
-        log: log.clone(),
+        log: log.path().to_owned(),
         log_access: configuration.log_access,
         sealer: seal.as_deref().map(Sealer::open).transpose()?,
         policy: configuration.policy.clone(),
@@ -45,8 +47,10 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     let demand = configuration.jail.unwrap_or(Demand::default_for(serve_this_machine(&config.listeners)));
     let remarks = check_jail(launcher.machine(), demand)?;
     let sockets = listeners.iter().filter_map(|listener| socket_path(&listener.endpoint));
-    confine(path.as_deref(), &log, sockets)?;
-    let server = Server::bind(config, launcher).await?;
+    confine(log.directory(), sockets)?;
+    let group = configuration.log_access.group;
+    let renounce = || jail::irrevocably_renounce(group).and_then(|()| log.refuse_unwritable());
+    let server = Server::bind_and(config, launcher, renounce).await?;
     for (endpoint, access) in server.endpoints() {
         let who = match access {
             Access::Plain => {
@@ -67,7 +71,7 @@ pub(crate) async fn serve(arguments: arguments::Serve) -> anyhow::Result<Exit> {
     inform(&format!(
         "policy: {}\nlog: {}{}\nCtrl-C stops it",
         path.as_deref().map_or_else(|| "built in".to_owned(), |path| absolute(path).display().to_string()),
-        absolute(&log).display(),
+        absolute(log.path()).display(),
         seal.map_or_else(String::new, |seal| format!(", sealed by {}", absolute(&seal).display())),
     ));
     for remark in remarks {
@@ -165,26 +169,38 @@ fn check_jail(machine: Machine, demand: Demand) -> anyhow::Result<Vec<String>> {
     Ok(remarks)
 }
 
-/// From now on this process opens its own files alone, and executes nothing.
-fn confine<'s>(
-    configuration: Option<&Path>,
-    log: &Path,
-    sockets: impl Iterator<Item = &'s Path>,
-) -> anyhow::Result<()> {
-    let directory = |path: &Path| {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        directory.unwrap_or(Path::new(".")).to_owned()
+/// What decides what may run, and who may ask for it: nothing of it may lie where the server writes.
+fn protected(
+    path: Option<&Path>,
+    configuration: &Configuration,
+    seal: Option<&Path>,
+) -> anyhow::Result<Vec<PathBuf>> {
+    let keys = configuration.listeners.iter().filter_map(|listener| match &listener.protection {
+        Protection::Key(path) => Some(path.clone()),
+        Protection::Plain | Protection::Accounts(_) => None,
+    });
+    let certificates = match path {
+        Some(path) => Configuration::certificates_named_in(path)?,
+        None => vec![],
     };
-    let write = directory(log);
-    // Names of users and groups are looked up again when the configuration is.
-    let accounts = ["/etc/passwd", "/etc/group"].map(PathBuf::from).into_iter().filter(|path| path.exists());
+    let programs = configuration.policy.commands().values().map(|command| command.program.clone());
+    let accounts = ["/etc/passwd", "/etc/group"].map(PathBuf::from);
+    let own = std::env::current_exe().ok();
+    let given = path.into_iter().chain(seal).map(Path::to_owned);
+    let all = given.chain(keys).chain(certificates).chain(programs).chain(accounts).chain(own);
+    Ok(all.chain(hosts::own_file()).collect())
+}
+
+/// From now on this process opens its own files alone, and executes nothing.
+fn confine<'s>(logs: &Path, sockets: impl Iterator<Item = &'s Path>) -> anyhow::Result<()> {
     // Where there is anything else, the file of the socket is left to the next start.
     let is_alone = |directory: &PathBuf| std::fs::read_dir(directory).is_ok_and(|files| files.count() == 1);
     let files = ServerFiles {
-        read: configuration.map(directory).into_iter().chain(accounts).collect(),
-        remove: sockets.map(directory).filter(is_alone).collect(),
+        // What a reload needs the keeper reads.
+        read: vec![],
+        remove: sockets.filter_map(Path::parent).map(Path::to_owned).filter(is_alone).collect(),
         // The log says for itself what is wrong with a directory that is not there.
-        write: if write.is_dir() { vec![write] } else { vec![] },
+        write: if logs.is_dir() { vec![logs.to_owned()] } else { vec![] },
     };
     jail::irrevocably_confine_server(&files).context("the server cannot confine itself")
 }
@@ -209,7 +225,7 @@ impl<'p> Hangup<'p> {
 
 /// Takes commands and users of the file as a whole, or keeps the ones there are and says why.
 async fn reload(path: &Path, started_with: &Configuration, reloader: &Reloader) {
-    match Configuration::read(path) {
+    match reloader.load().await {
         Ok(configuration) => {
             let settled = |read: &Configuration| {
                 (read.listeners.clone(), read.log.clone(), read.log_access, read.seal.clone(), read.limits)
@@ -217,10 +233,7 @@ async fn reload(path: &Path, started_with: &Configuration, reloader: &Reloader) 
             if settled(&configuration) != settled(started_with) {
                 inform("bidden: listeners, log and limits stay as they are until the next start");
             }
-            match reloader.load(configuration.policy).await {
-                Ok(()) => inform(&format!("bidden: commands and users are those of {} now", path.display())),
-                Err(error) => refuse(&error.to_string(), reloader),
-            }
+            inform(&format!("bidden: commands and users are those of {} now", path.display()));
         }
         Err(error) => refuse(&error.to_string(), reloader),
     }

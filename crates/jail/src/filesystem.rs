@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, Ruleset,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath, Ruleset,
     RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, Scope,
 };
 use rustix::fs::{CWD, Mode, OFlags};
@@ -293,11 +293,11 @@ impl FileRules {
         ruleset.map(Self).map_err(io::Error::other)
     }
 
-    /// No file; signals and sockets as before.
-    pub(crate) fn without_scopes() -> io::Result<Self> {
+    /// No port is bound, and none connected to; files as before.
+    pub(crate) fn no_network() -> io::Result<Self> {
         let ruleset = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
-            .handle_access(AccessFs::from_all(LANDLOCK))
+            .handle_access(AccessNet::from_all(LANDLOCK))
             .and_then(Ruleset::create);
         ruleset.map(Self).map_err(io::Error::other)
     }
@@ -355,6 +355,8 @@ pub(crate) enum Use {
     ReadAndExecute,
     ReadAndWriteFile,
     ReadAndWrite,
+    /// Regular files directly, and nothing that could lead elsewhere: no links, sockets, FIFOs, devices or directories.
+    MakeFiles,
     /// Removes files, and neither makes nor reads any.
     RemoveFile,
 }
@@ -367,6 +369,9 @@ impl Use {
             Self::ReadAndExecute => read | AccessFs::Execute,
             Self::ReadAndWriteFile => AccessFs::ReadFile | AccessFs::WriteFile,
             Self::RemoveFile => AccessFs::RemoveFile.into(),
+            Self::MakeFiles => {
+                read | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg | AccessFs::RemoveFile
+            }
             Self::ReadAndWrite => {
                 (AccessFs::from_all(LANDLOCK))
                     & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev)

@@ -2,8 +2,10 @@
 //! one dies. Without a launcher no command starts.
 
 use std::cell::{Cell, RefCell};
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 
@@ -12,7 +14,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
-use crate::limits::{JAILS_LEFT, JAILS_READY, RESTART_TIME};
+use crate::limits::{
+    JAILS_LEFT, JAILS_READY, KEEPER_END_CHECKS, KEEPER_END_PAUSE, MAX_DOCUMENT_BYTES, RESTART_TIME,
+};
 use crate::machine::Machine;
 use crate::message::{FromKeeper, FromLauncher, ONE_MORE, ToKeeper};
 use crate::run::RunError;
@@ -61,7 +65,7 @@ pub struct Launcher {
     machine: Machine,
 }
 
-/// The keeper's process. It is ended and reaped when this is dropped.
+/// The keeper's process. It is ended when this is dropped, and reaped if it ends soon.
 struct Keeper {
     socket: AsyncFd<OwnedFd>,
     child: RefCell<Child>,
@@ -69,10 +73,16 @@ struct Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        // It fails only if the keeper has ended already.
+        // A server that has confined itself cannot signal it: it ends by the end of its socket, and with the server.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
         let child = self.child.get_mut();
         let _ = child.kill();
-        let _ = child.wait();
+        for _ in 0..KEEPER_END_CHECKS {
+            if !matches!(child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(KEEPER_END_PAUSE);
+        }
     }
 }
 
@@ -92,7 +102,7 @@ impl Launcher {
     pub async fn connect(keeper: StartedKeeper) -> Result<Self, LauncherError> {
         let StartedKeeper { child, socket } = keeper;
         let keeper = Keeper { socket: watched(socket)?, child: RefCell::new(child) };
-        let (machine, running) = keeper.ask(ToKeeper::Start).await?;
+        let (machine, running, _) = keeper.ask(ToKeeper::Start).await?;
         let current = watch::Sender::new(Some(Rc::new(running)));
         Ok(Self { keeper: Some(keeper), turn: Mutex::new(()), current, machine })
     }
@@ -138,23 +148,25 @@ impl Launcher {
     /// # Errors
     /// There is none from now on.
     pub async fn restart(&self) -> Result<(), LauncherError> {
-        self.replace(ToKeeper::Start).await
+        self.replace(ToKeeper::Start).await.map(drop)
     }
 
-    /// Has the policy read again, and a launcher with it take the place of the one before, whose commands run on.
+    /// Has the policy read again, and a launcher with it take the place of the one before, whose commands run on. Returns the
+    /// document that the keeper has made of it.
     ///
     /// # Errors
     /// The launcher does not take the policy as it is now; the one before stays.
-    pub async fn reload(&self) -> Result<(), LauncherError> {
-        self.replace(ToKeeper::Reload).await
+    pub async fn reload(&self) -> Result<Vec<u8>, LauncherError> {
+        let document = self.replace(ToKeeper::Reload).await?;
+        Ok(read_whole(&document)?)
     }
 
-    async fn replace(&self, order: ToKeeper) -> Result<(), LauncherError> {
+    async fn replace(&self, order: ToKeeper) -> Result<File, LauncherError> {
         let _turn = self.turn.lock().await;
         let keeper = self.keeper.as_ref().ok_or(LauncherError::KeeperGone)?;
-        let (_, running) = keeper.ask(order).await?;
+        let (_, running, document) = keeper.ask(order).await?;
         self.current.send_replace(Some(Rc::new(running)));
-        Ok(())
+        Ok(document)
     }
 
     /// Makes good for the jails that were taken.
@@ -181,7 +193,7 @@ impl Launcher {
 }
 
 impl Keeper {
-    async fn ask(&self, order: ToKeeper) -> Result<(Machine, Running), LauncherError> {
+    async fn ask(&self, order: ToKeeper) -> Result<(Machine, Running, File), LauncherError> {
         socket::send(&self.socket, order.encode(), &[]).map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => LauncherError::KeeperGone,
             _ => LauncherError::System(error),
@@ -193,12 +205,12 @@ impl Keeper {
         match FromKeeper::decode(&bytes).map_err(io::Error::other)? {
             FromKeeper::Failed(reason) => Err(LauncherError::Refused(reason)),
             FromKeeper::Started(machine) => {
-                let [socket, pidfd]: [OwnedFd; 2] =
+                let [socket, pidfd, document]: [OwnedFd; 3] =
                     descriptors.try_into().map_err(|_| io::Error::other("the keeper sent no launcher"))?;
                 let running =
                     Running { socket: watched(socket)?, pidfd: watched(pidfd)?, coming: Cell::new(0) };
                 running.refill(JAILS_READY);
-                Ok((machine, running))
+                Ok((machine, running, document.into()))
             }
         }
     }
@@ -228,6 +240,17 @@ impl Running {
             Err(_) => Err(RunError::NoLauncher),
         }
     }
+}
+
+/// What a file holds, from its beginning.
+fn read_whole(file: &File) -> io::Result<Vec<u8>> {
+    let length = file.metadata()?.len();
+    if length > MAX_DOCUMENT_BYTES {
+        return Err(io::Error::other("the policy is longer than any may be"));
+    }
+    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
 }
 
 /// Receives the next message.

@@ -4,9 +4,10 @@
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
-    configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
-    set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
+    clear_ambient_capability_set, configure_capability_in_ambient_set, remove_capability_from_bounding_set,
+    set_capabilities, set_capabilities_secure_bits, set_keep_capabilities, set_thread_groups,
+    set_thread_res_gid, set_thread_res_uid,
 };
 
 use crate::child::Step;
@@ -83,6 +84,36 @@ impl Becoming {
 /// The capabilities that a rule may leave to its command.
 const POSSIBLE: CapabilitySet =
     CapabilitySet::NET_RAW.union(CapabilitySet::NET_BIND_SERVICE).union(CapabilitySet::DAC_READ_SEARCH);
+
+/// Nothing that this process does from now on has a privilege. It stays who it is, but for the group of its files where it may
+/// choose that.
+pub(crate) fn renounce_everything(group: Option<u32>) -> Result<(), Errno> {
+    let own = capabilities(None)?.effective;
+    if let Some(group) = group.map(Gid::from_raw).filter(|_| own.contains(CapabilitySet::SETGID)) {
+        set_thread_res_gid(group, group, group)?;
+    }
+    if own.contains(CapabilitySet::SETPCAP) {
+        // Being root is no privilege, and becomes none again.
+        set_capabilities_secure_bits(CapabilitiesSecureBits::from_bits_retain(LOCKED_OUT))?;
+        for number in 0..u64::BITS {
+            let one = CapabilitySet::from_bits_retain(1_u64 << number);
+            match capability_is_in_bounding_set(one) {
+                Ok(true) => drop_from_bounding_set(one)?,
+                Ok(false) => {}
+                // The kernel knows no more.
+                Err(_) => break,
+            }
+        }
+    }
+    clear_ambient_capability_set()?;
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    set_capabilities(None, sets)?;
+    if capabilities(None)? == sets { Ok(()) } else { Err(Errno::PERM) }
+}
+
+/// `NOROOT`, `NO_SETUID_FIXUP` and `NO_CAP_AMBIENT_RAISE`, set and locked; `KEEP_CAPS`, not set and locked (capabilities(7)).
+const LOCKED_OUT: u32 = 0b1110_1111;
 
 /// No program that this process or one of its children executes gets another capability than those of rules.
 pub(crate) fn renounce_at_exec() -> Result<(), Errno> {

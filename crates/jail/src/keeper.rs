@@ -4,10 +4,11 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use crate::book::{Book, raise_own_limit};
@@ -26,8 +27,9 @@ use crate::server::forbid_core_dumps;
 use crate::socket;
 
 /// Serves the server at the other end of this process's standard input until it is gone, and does not come back. Must be
-/// called before this process has a second thread. `read` reads the policy.
-pub fn keep(read: impl Fn() -> Result<Vec<Rule>, String>) -> ! {
+/// called before this process has a second thread. `read` reads the policy: its rules, and the document that the server
+/// gets, which can open none of the policy's files.
+pub fn keep(read: impl Fn() -> Result<(Vec<Rule>, Vec<u8>), String>) -> ! {
     let served = take_socket().and_then(Keeper::new).and_then(|mut keeper| keeper.serve(read));
     leave(i32::from(served.is_err()))
 }
@@ -56,6 +58,8 @@ struct Keeper {
     empty_network: Option<File>,
     groups: Option<Groups>,
     book: Option<Book>,
+    /// What the server gets of the policy, in memory that nobody can change.
+    document: Option<File>,
     launchers: BTreeSet<i32>,
 }
 
@@ -78,10 +82,19 @@ impl Keeper {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         let has_network = machine.has(Feature::NetworkNamespace);
         let empty_network = has_network.then(empty_network).transpose()?;
-        Ok(Self { server, signals, machine, empty_network, groups, book: None, launchers: BTreeSet::new() })
+        Ok(Self {
+            server,
+            signals,
+            machine,
+            empty_network,
+            groups,
+            book: None,
+            document: None,
+            launchers: BTreeSet::new(),
+        })
     }
 
-    fn serve(&mut self, read: impl Fn() -> Result<Vec<Rule>, String>) -> io::Result<()> {
+    fn serve(&mut self, read: impl Fn() -> Result<(Vec<Rule>, Vec<u8>), String>) -> io::Result<()> {
         loop {
             let mut polled =
                 [PollFd::new(&self.server, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
@@ -106,16 +119,22 @@ impl Keeper {
             match started {
                 Ok((launcher, pidfd)) => {
                     let message = FromKeeper::Started(self.machine).encode();
-                    socket::send(&self.server, &message, &[launcher.as_fd(), pidfd.as_fd()])?;
+                    let document = self.document.iter().map(AsFd::as_fd);
+                    let descriptors: Vec<_> =
+                        [launcher.as_fd(), pidfd.as_fd()].into_iter().chain(document).collect();
+                    socket::send(&self.server, &message, &descriptors)?;
                 }
                 Err(reason) => socket::send(&self.server, &FromKeeper::Failed(reason).encode(), &[])?,
             }
         }
     }
 
-    fn load(&mut self, read: impl Fn() -> Result<Vec<Rule>, String>) -> Result<(), String> {
-        let book = Book::new(read()?, self.machine, self.empty_network.as_ref());
-        self.book = Some(book.map_err(|error| format!("the launcher cannot take the policy: {error}"))?);
+    fn load(&mut self, read: impl Fn() -> Result<(Vec<Rule>, Vec<u8>), String>) -> Result<(), String> {
+        let failed = |error: io::Error| format!("the launcher cannot take the policy: {error}");
+        let (rules, document) = read()?;
+        let document = in_memory(&document).map_err(failed)?;
+        let book = Book::new(rules, self.machine, self.empty_network.as_ref()).map_err(failed)?;
+        (self.book, self.document) = (Some(book), Some(document));
         Ok(())
     }
 
@@ -146,6 +165,14 @@ impl Keeper {
         };
         start().map_err(|error: io::Error| format!("no launcher can be started: {error}"))
     }
+}
+
+/// A file of these bytes that has no name.
+fn in_memory(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("policy", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+    file.write_all(bytes)?;
+    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    Ok(file)
 }
 
 /// Takes a delegated group, if a process can be started in a group of it.

@@ -25,6 +25,7 @@ mod message;
 mod socket;
 
 mod server;
+mod server_calls;
 
 mod child;
 mod init;
@@ -54,5 +55,5 @@ pub use outcome::{End, Outcome, Usage};
 pub use plan::Plan;
 pub use rule::{Check, Input, Rule};
 pub use run::{Ready, RunError};
-pub use server::{ServerFiles, irrevocably_confine_server};
+pub use server::{ServerFiles, irrevocably_confine_server, irrevocably_renounce};
 pub use variable::Variable;

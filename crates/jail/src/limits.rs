@@ -71,3 +71,11 @@ pub const DRAIN_TIME: Duration = Duration::from_millis(200);
 
 /// How long a launcher may take to be there again after one has died.
 pub const RESTART_TIME: Duration = Duration::from_secs(5);
+
+/// How often the server looks whether its keeper has ended, when it ends itself, and how long between.
+pub const KEEPER_END_CHECKS: u32 = 100;
+/// See [`KEEPER_END_CHECKS`].
+pub const KEEPER_END_PAUSE: Duration = Duration::from_millis(5);
+
+/// Longest document of a policy that the keeper hands to the server: its text, and what it names.
+pub const MAX_DOCUMENT_BYTES: u64 = 16 * 1024 * 1024;

@@ -23,7 +23,7 @@ pub(crate) enum ToKeeper {
 /// From the keeper to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FromKeeper {
-    /// A launcher runs; its socket and its pidfd come along.
+    /// A launcher runs; its socket, its pidfd and the document of its policy come along.
     Started(Machine),
     /// There is no launcher, or none with the policy as it is now.
     Failed(String),

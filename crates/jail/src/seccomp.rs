@@ -8,6 +8,7 @@
 use libc::{c_long, sock_filter};
 
 use crate::confinement::{Exec, Network};
+use crate::server_calls::{ALLOWED, Check};
 
 /// Refused with `EPERM`.
 const REFUSED: &[c_long] = &[
@@ -101,7 +102,7 @@ const REFUSED: &[c_long] = &[
 const CALLS: usize = 463;
 
 /// `clone` with one of these makes a namespace.
-const NAMESPACES: u32 = (libc::CLONE_NEWNS
+pub(crate) const NAMESPACES: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWIPC
@@ -156,6 +157,8 @@ enum Verdict {
     Refused(i32),
     /// It depends on an argument.
     Looked(Look),
+    /// Allowed where all of these hold.
+    Checked(&'static [Check]),
 }
 
 /// A look at the arguments of a call.
@@ -165,8 +168,6 @@ enum Look {
     Program(u32),
     /// `clone` without namespaces.
     NoNamespaces,
-    /// `clone` of a thread.
-    Thread,
     /// `socket` of a common family.
     Family,
     /// `personality` that changes nothing.
@@ -177,6 +178,29 @@ enum Look {
 
 impl Filter {
     pub(crate) fn new(subject: Subject) -> Self {
+        match subject {
+            Subject::Command { network, exec, program } => Self::of_command(network, exec, program),
+            Subject::Server => Self::of_server(),
+        }
+    }
+
+    /// Everything is refused but what the server needs.
+    fn of_server() -> Self {
+        let mut verdicts = [Verdict::Refused(libc::EPERM); CALLS];
+        let clone3 = (libc::SYS_clone3, Verdict::Refused(libc::ENOSYS));
+        let allowed = ALLOWED.iter().map(|(call, checks)| match checks {
+            [] => (*call, Verdict::Allowed),
+            checks => (*call, Verdict::Checked(checks)),
+        });
+        for (call, verdict) in allowed.chain([clone3]) {
+            if let Some(slot) = usize::try_from(call).ok().and_then(|call| verdicts.get_mut(call)) {
+                *slot = verdict;
+            }
+        }
+        Self::assemble(&verdicts)
+    }
+
+    fn of_command(network: bool, exec: bool, program: u32) -> Self {
         let mut verdicts = [Verdict::Allowed; CALLS];
         let mut set = |call: c_long, verdict| {
             if let Some(slot) = usize::try_from(call).ok().and_then(|call| verdicts.get_mut(call)) {
@@ -191,27 +215,14 @@ impl Filter {
         set(libc::SYS_socket, Verdict::Looked(Look::Family));
         set(libc::SYS_personality, Verdict::Looked(Look::Personality));
         set(libc::SYS_ioctl, Verdict::Looked(Look::Request));
-        match subject {
-            Subject::Command { network, exec, program } => {
-                if !network {
-                    set(libc::SYS_socket, Verdict::Refused(libc::EPERM));
-                }
-                if !exec {
-                    set(libc::SYS_execve, Verdict::Refused(libc::EPERM));
-                    set(libc::SYS_execveat, Verdict::Looked(Look::Program(program)));
-                }
-                set(libc::SYS_clone, Verdict::Looked(Look::NoNamespaces));
-            }
-            Subject::Server => {
-                set(libc::SYS_execve, Verdict::Refused(libc::EPERM));
-                set(libc::SYS_execveat, Verdict::Refused(libc::EPERM));
-                #[cfg(target_arch = "x86_64")]
-                for call in [libc::SYS_fork, libc::SYS_vfork] {
-                    set(call, Verdict::Refused(libc::EPERM));
-                }
-                set(libc::SYS_clone, Verdict::Looked(Look::Thread));
-            }
+        if !network {
+            set(libc::SYS_socket, Verdict::Refused(libc::EPERM));
         }
+        if !exec {
+            set(libc::SYS_execve, Verdict::Refused(libc::EPERM));
+            set(libc::SYS_execveat, Verdict::Looked(Look::Program(program)));
+        }
+        set(libc::SYS_clone, Verdict::Looked(Look::NoNamespaces));
         Self::assemble(&verdicts)
     }
 
@@ -262,6 +273,7 @@ impl Filter {
         match verdict {
             Verdict::Allowed => {}
             Verdict::Refused(errno) => return self.end(refuse(errno)),
+            Verdict::Checked(checks) => checks.iter().for_each(|check| self.check(*check)),
             Verdict::Looked(Look::Program(program)) => {
                 // A command cannot have this descriptor: it lies beyond its limit of descriptors.
                 self.load(argument(0));
@@ -272,11 +284,6 @@ impl Filter {
             Verdict::Looked(Look::NoNamespaces) => {
                 self.load(argument(0));
                 self.push(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 0, 1, NAMESPACES);
-                self.end(refused);
-            }
-            Verdict::Looked(Look::Thread) => {
-                self.load(argument(0));
-                self.push(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 1, 0, libc::CLONE_THREAD as u32);
                 self.end(refused);
             }
             Verdict::Looked(Look::Family) => {
@@ -296,6 +303,37 @@ impl Filter {
             }
         }
         self.end(libc::SECCOMP_RET_ALLOW);
+    }
+
+    /// Refuses unless it holds.
+    fn check(&mut self, check: Check) {
+        let refused = refuse(libc::EPERM);
+        let (Check::OneOf(index, _)
+        | Check::With(index, _)
+        | Check::Without(index, _)
+        | Check::Null(index)
+        | Check::Own(index)) = check;
+        self.load(argument(index));
+        match check {
+            Check::OneOf(_, values) => self.unless_one_of(values, refused),
+            Check::With(_, bits) => {
+                self.push(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 1, 0, bits);
+                self.end(refused);
+            }
+            Check::Without(_, bits) => {
+                self.push(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 0, 1, bits);
+                self.end(refused);
+            }
+            Check::Null(_) => {
+                self.unless(0, refused);
+                // The upper half.
+                self.load(argument(index).wrapping_add(4));
+                self.unless(0, refused);
+            }
+            Check::Own(_) => {
+                self.unless(rustix::process::getpid().as_raw_nonzero().get().unsigned_abs(), refused);
+            }
+        }
     }
 
     /// As the kernel takes it.
@@ -348,7 +386,7 @@ fn refuse(errno: i32) -> u32 {
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a machine of a few instructions, run on our own programs")]
 mod tests {
-    use super::{ARCHITECTURE, CALLS, Filter, REFUSED, Subject, refuse};
+    use super::{ALLOWED, ARCHITECTURE, CALLS, Filter, REFUSED, Subject, refuse};
 
     const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
     const EPERM: u32 = 0x0005_0001;
@@ -390,8 +428,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_the_list_is_refused_to_everyone() {
-        for filter in [command(false, false), command(true, true), Filter::new(Subject::Server)] {
+    fn what_is_on_the_list_is_refused_to_every_command() {
+        for filter in [command(false, false), command(true, true)] {
             for &call in REFUSED {
                 check(&filter, call, [0; 6], EPERM);
             }
@@ -449,11 +487,51 @@ mod tests {
     }
 
     #[test]
-    fn the_server_makes_threads_and_nothing_else() {
+    fn the_server_makes_threads_and_no_processes() {
         let filter = Filter::new(Subject::Server);
         check(&filter, libc::SYS_clone, [0x003d_0f00, 0, 0, 0, 0, 0], ALLOW);
         check(&filter, libc::SYS_clone, [17, 0, 0, 0, 0, 0], EPERM);
-        check(&filter, libc::SYS_execve, [0; 6], EPERM);
-        check(&filter, libc::SYS_socket, [2, 0, 0, 0, 0, 0], ALLOW);
+        check(&filter, libc::SYS_clone, [0x103d_0f00, 0, 0, 0, 0, 0], EPERM);
+        for call in [libc::SYS_execve, libc::SYS_socket, libc::SYS_connect, libc::SYS_kill, libc::SYS_fchmod]
+        {
+            check(&filter, call, [0; 6], EPERM);
+        }
+    }
+
+    #[test]
+    fn the_server_has_the_calls_of_its_list_with_their_arguments_alone() {
+        let filter = Filter::new(Subject::Server);
+        for call in 0..libc::c_long::try_from(CALLS).expect("a number") {
+            let listed = ALLOWED.iter().find(|(allowed, _)| *allowed == call);
+            let expected = match listed {
+                Some((_, [])) => ALLOW,
+                None if call == libc::SYS_clone3 => refuse(libc::ENOSYS),
+                Some(_) | None => EPERM,
+            };
+            check(&filter, call, [u32::MAX; 6], expected);
+        }
+        let own = std::process::id();
+        check(&filter, libc::SYS_tgkill, [own, 1, 6, 0, 0, 0], ALLOW);
+        for (process, signal) in [(own, 1), (own, 0), (own, 9), (1, 6), (own + 1, 6)] {
+            check(&filter, libc::SYS_tgkill, [process, 1, signal, 0, 0, 0], EPERM);
+        }
+        check(&filter, libc::SYS_mmap, [0, 4096, 3, 34, 0, 0], ALLOW);
+        for protection in [4, 5, 7] {
+            check(&filter, libc::SYS_mmap, [0, 4096, protection, 34, 0, 0], EPERM);
+            check(&filter, libc::SYS_mprotect, [0, 4096, protection, 0, 0, 0], EPERM);
+        }
+        check(&filter, libc::SYS_sendto, [7, 0, 1, 0x4000, 0, 0], ALLOW);
+        check(&filter, libc::SYS_sendto, [7, 0, 1, 0x4000, 1, 16], EPERM);
+        check(&filter, libc::SYS_sendto, [7, 0, 1, 0x2000_0000, 0, 0], EPERM);
+        check(&filter, libc::SYS_sendmsg, [7, 0, 0x2000_4000, 0, 0, 0], EPERM);
+        check(&filter, libc::SYS_prlimit64, [0, 7, 0, 1, 0, 0], ALLOW);
+        check(&filter, libc::SYS_prlimit64, [0, 7, 1, 0, 0, 0], EPERM);
+        check(&filter, libc::SYS_prlimit64, [1, 7, 0, 1, 0, 0], EPERM);
+        for request in [0x5412, 0x541c, 0x5423, 0x8901, 0x8902] {
+            check(&filter, libc::SYS_ioctl, [0, request, 0, 0, 0, 0], EPERM);
+        }
+        for command in [8, 10, 15, 1024, 1026] {
+            check(&filter, libc::SYS_fcntl, [0, command, 0, 0, 0, 0], EPERM);
+        }
     }
 }

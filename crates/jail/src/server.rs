@@ -1,14 +1,17 @@
-//! The server confines itself once it has started its keeper: whoever takes it over can execute nothing, start no process
-//! and open no file but the server's own.
+//! The server confines itself: to its files once it has started its keeper, and to its system calls once its sockets are
+//! bound. Whoever takes it over can answer wrongly what comes to it, and nothing else.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::child::{filter_calls, restrict_files};
 use crate::filesystem::{FileRules, Use, landlock_abi};
+use crate::identity::renounce_everything;
 use crate::limits::NO_CORE;
 use crate::seccomp::{Filter, Subject};
 
@@ -24,9 +27,9 @@ const RUNTIME: [&str; 5] = [
 /// The server's own files.
 #[derive(Clone, Debug, Default)]
 pub struct ServerFiles {
-    /// Directories and files that it reads: its configuration and its keys.
+    /// Directories and files that it reads.
     pub read: Vec<PathBuf>,
-    /// Directories in which it makes and writes files: its log's.
+    /// Directories in which it makes, writes and removes files: its log's.
     pub write: Vec<PathBuf>,
     /// Directories that hold nothing but a socket of its own, which it removes at its end.
     pub remove: Vec<PathBuf>,
@@ -39,8 +42,8 @@ pub(crate) fn forbid_core_dumps() -> io::Result<()> {
     Ok(setrlimit(Resource::Core, Rlimit { current: Some(most), maximum: Some(most) })?)
 }
 
-/// Confines this thread and those that it starts from now on, without a way back. What the machine lacks is left out. Call
-/// this before this process has a second thread.
+/// Confines this thread and those that it starts from now on to these files, without a way back. It executes nothing from
+/// now on. What the machine lacks is left out. Call this before this process has a second thread.
 ///
 /// # Errors
 /// A directory that is to be usable is not there, or the kernel refuses.
@@ -48,12 +51,12 @@ pub fn irrevocably_confine_server(files: &ServerFiles) -> io::Result<()> {
     forbid_core_dumps()?;
     rustix::thread::set_no_new_privs(true)?;
     if landlock_abi() > 0 {
-        let mut rules = FileRules::without_scopes()?;
+        let mut rules = FileRules::nothing()?;
         for path in &files.read {
             rules = rules.allow_path(path, Use::Read)?;
         }
         for path in &files.write {
-            rules = rules.allow_path(path, Use::ReadAndWrite)?;
+            rules = rules.allow_path(path, Use::MakeFiles)?;
         }
         for path in &files.remove {
             rules = rules.allow_path(path, Use::RemoveFile)?;
@@ -61,12 +64,38 @@ pub fn irrevocably_confine_server(files: &ServerFiles) -> io::Result<()> {
         for path in RUNTIME.iter().map(Path::new).filter(|path| path.exists()) {
             rules = rules.allow_path(path, Use::Read)?;
         }
-        if let Some(ruleset) = rules.into_descriptor() {
-            restrict_files(OwnedFd::as_fd(&ruleset))?;
-        }
+        enforce(rules)?;
+    }
+    Ok(())
+}
+
+/// Gives up all that a server needs no more once its sockets are bound: capabilities, and every system call that is not on
+/// its list. Files that it makes belong to `group` from now on, where it is root. Call this after
+/// [`irrevocably_confine_server`], and before this process has a second thread.
+///
+/// # Errors
+/// There is a second thread, or the kernel refuses.
+pub fn irrevocably_renounce(group: Option<u32>) -> io::Result<()> {
+    // One that was there before would keep everything. A directory has a link for each directory in it, and two.
+    const LINKS_OF_ONE: u64 = 3;
+    if std::fs::metadata("/proc/self/task").is_ok_and(|tasks| tasks.nlink() > LINKS_OF_ONE) {
+        return Err(io::Error::other("it has a second thread already"));
+    }
+    // What a file permits is what it is made with: it cannot be changed later.
+    rustix::process::umask(Mode::empty());
+    renounce_everything(group)?;
+    if landlock_abi() > 0 {
+        enforce(FileRules::no_network()?)?;
     }
     if rustix::thread::secure_computing_mode().is_ok() {
         filter_calls(&Filter::new(Subject::Server))?;
     }
     Ok(())
+}
+
+fn enforce(rules: FileRules) -> io::Result<()> {
+    match rules.into_descriptor() {
+        Some(ruleset) => Ok(restrict_files(OwnedFd::as_fd(&ruleset))?),
+        None => Ok(()),
+    }
 }

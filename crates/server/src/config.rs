@@ -7,6 +7,7 @@ mod argument;
 mod command;
 mod confinement;
 mod expectation;
+mod files;
 mod installation;
 mod launchers;
 mod problem;
@@ -32,6 +33,7 @@ pub use problem::Problem;
 use crate::limits::MAX_CONFIGURATION_BYTES;
 use crate::log::LogAccess;
 use crate::policy::Policy;
+use files::{Document, Files};
 use installation::LogPaths;
 use problem::{Fault, Source};
 use section::Section;
@@ -124,20 +126,46 @@ impl Configuration {
     /// # Errors
     /// It cannot be read, or what it says is wrong.
     pub fn read(path: &Path) -> Result<Self, ConfigurationError> {
-        let shown = path.display().to_string();
-        let failed = |source| ConfigurationError::Io { path: path.display().to_string(), source };
-        let file = File::open(path).map_err(failed)?;
-        let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
-        if mode & 0o002 != 0 {
-            return Err(ConfigurationError::WritableByOthers { path: shown, mode });
-        }
-        let mut bytes = Vec::new();
-        file.take(MAX_CONFIGURATION_BYTES.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > MAX_CONFIGURATION_BYTES {
-            return Err(ConfigurationError::TooLong(shown));
-        }
-        let text = String::from_utf8(bytes).map_err(|_| ConfigurationError::NotText(shown.clone()))?;
+        let (shown, text) = text_of(path)?;
         Self::parse(&shown, &text)
+    }
+
+    /// Reads and validates a file, and returns with it a document of all that was read for it, for
+    /// [`Self::of_document`].
+    ///
+    /// # Errors
+    /// It cannot be read, or what it says is wrong.
+    pub fn read_with_document(path: &Path) -> Result<(Self, Vec<u8>), ConfigurationError> {
+        let (shown, text) = text_of(path)?;
+        let files = Files::of_disk();
+        let configuration = Self::parse_with(&shown, &text, &files)?;
+        let document = serde_json::to_vec(&Document::new(shown.clone(), text, files));
+        let document =
+            document.map_err(|error| ConfigurationError::Io { path: shown, source: error.into() })?;
+        Ok((configuration, document))
+    }
+
+    /// The other files that a file names and that decide who a user is.
+    ///
+    /// # Errors
+    /// It cannot be read, or what it says is wrong.
+    pub fn certificates_named_in(path: &Path) -> Result<Vec<PathBuf>, ConfigurationError> {
+        let (shown, text) = text_of(path)?;
+        let files = Files::of_disk();
+        Self::parse_with(&shown, &text, &files)?;
+        Ok(files.certificates())
+    }
+
+    /// Validates what another process has read, without opening any of its files.
+    ///
+    /// # Errors
+    /// It is no such document, or what it says is wrong.
+    pub fn of_document(document: &[u8]) -> Result<Self, ConfigurationError> {
+        let document: Document = serde_json::from_slice(document).map_err(|error| {
+            ConfigurationError::Io { path: "the launcher's configuration".to_owned(), source: error.into() }
+        })?;
+        let (file, text, files) = document.into_parts();
+        Self::parse_with(&file, &text, &files)
     }
 
     /// Validates a text that stands in `file`.
@@ -145,9 +173,13 @@ impl Configuration {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigurationError> {
+        Self::parse_with(file, text, &Files::of_disk())
+    }
+
+    fn parse_with(file: &str, text: &str, files: &Files) -> Result<Self, ConfigurationError> {
         let source = Source { file, text };
         let mut faults = Vec::new();
-        let read = Self::validate(source, &mut faults);
+        let read = Self::validate(source, files, &mut faults);
         match read {
             Ok(configuration) if faults.is_empty() => return Ok(configuration),
             Ok(_) => {}
@@ -159,12 +191,12 @@ impl Configuration {
     }
 
     /// Independent faults are gathered; one that leaves nothing to go on with is returned.
-    fn validate(source: Source<'_>, faults: &mut Vec<Fault>) -> Result<Self, Fault> {
+    fn validate(source: Source<'_>, files: &Files, faults: &mut Vec<Fault>) -> Result<Self, Fault> {
         let document = DeTable::parse(source.text).map_err(|error| {
             let message = error.message().lines().collect::<Vec<_>>().join(", ");
             Fault::new(error.span().map_or(0, |span| span.start), message)
         })?;
-        let file = Section::open("", 0, document.get_ref(), &KEYS)?;
+        let file = Section::open("", 0, document.get_ref(), files, &KEYS)?;
         let directory = Path::new(source.file).parent().unwrap_or(Path::new(""));
         let paths = file.optional("server", |item| installation::server(item, directory))?;
         let LogPaths { log, access: log_access, seal } = paths.unwrap_or_default();
@@ -200,6 +232,24 @@ impl Configuration {
             tests: tests.unwrap_or_default(),
         })
     }
+}
+
+/// The name and the text of a configuration's file.
+fn text_of(path: &Path) -> Result<(String, String), ConfigurationError> {
+    let shown = path.display().to_string();
+    let failed = |source| ConfigurationError::Io { path: path.display().to_string(), source };
+    let file = File::open(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
+    if mode & 0o002 != 0 {
+        return Err(ConfigurationError::WritableByOthers { path: shown, mode });
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_CONFIGURATION_BYTES.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_CONFIGURATION_BYTES {
+        return Err(ConfigurationError::TooLong(shown));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| ConfigurationError::NotText(shown.clone()))?;
+    Ok((shown, text))
 }
 
 #[cfg(test)]

@@ -34,6 +34,6 @@ pub use log::{
     OpenError as LogError, RowState, SealError, SealedUpTo, Sealer, SealingState, VerificationKey, Verified,
     VerifyError, create_sealing_state, history, read_sealing_state, verify,
 };
-pub use server::{Config, Reloader, ServeError, Server, StartError};
+pub use server::{Config, ReloadError, Reloader, ServeError, Server, StartError};
 pub use service::Phase;
 pub use transport::{Access, AccountSocket, SocketMode, listening_address, socket_path};

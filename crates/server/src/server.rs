@@ -1,5 +1,6 @@
 //! The server's life: it opens its log and its socket, takes frames, sends what is recorded, and stops in order.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::rc::Rc;
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 use transport::limits::REVOKED_LINGER;
 use transport::{Access, FailedHandshake, Frame, ListenError, Listeners, Origin};
 
-use crate::config::Limits;
+use crate::config::{Configuration, ConfigurationError, Limits};
 use crate::jobs::{Bounds, ExecutedIds, restore_from};
 use crate::limits::{
     LAST_CALL, LAUNCHER_INTERVAL, LOG_WATCH_INTERVAL, MEMORY_INTERVAL, QUIET_TIME, REVOCATION_INTERVAL,
@@ -51,12 +52,19 @@ pub struct Server {
 pub struct Reloader(Rc<Service>);
 
 impl Reloader {
-    /// Puts a policy in the place of the one before, as a whole, here and in the launcher, which reads it for itself.
+    /// Has the launcher read the configuration again, and puts its policy in the place of the one before, as a whole, here and
+    /// there. The server gets what the launcher has read, because it can open none of it.
     ///
     /// # Errors
     /// The launcher does not take it: the one before stays.
-    pub async fn load(&self, policy: Policy) -> Result<(), LauncherError> {
-        self.0.launcher.reload().await?;
+    pub async fn load(&self) -> Result<Configuration, ReloadError> {
+        let document = self.0.launcher.reload().await?;
+        let configuration = Configuration::of_document(&document)?;
+        self.take(configuration.policy.clone());
+        Ok(configuration)
+    }
+
+    fn take(&self, policy: Policy) {
         let (commands, users) = (policy.commands().len(), policy.users().len());
         self.0.replace_policy(policy);
         self.0.log.append(|line| {
@@ -66,7 +74,6 @@ impl Reloader {
         });
         // A log that cannot be written has said so, and keeps the record until it can.
         let _ = self.0.log.commit();
-        Ok(())
     }
 
     /// Goes on in a new log where the old one was moved away.
@@ -85,6 +92,17 @@ impl Reloader {
     }
 }
 
+/// Why a configuration was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The launcher has another one, or none.
+    #[error(transparent)]
+    Launcher(#[from] LauncherError),
+    /// What it has read holds no longer.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+}
+
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -100,6 +118,9 @@ pub enum StartError {
     /// The socket.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// What it was to give up.
+    #[error("the server cannot confine itself: {0}")]
+    Confine(io::Error),
 }
 
 /// Why a server stopped otherwise than in order.
@@ -122,6 +143,19 @@ impl Server {
     /// # Errors
     /// The log or a socket cannot be had.
     pub async fn bind(config: Config, launcher: Launcher) -> Result<Self, StartError> {
+        Self::bind_and(config, launcher, || Ok(())).await
+    }
+
+    /// The same for a server that gives up, by `confine`, what it needs no more once it has its log and its sockets. It has
+    /// one thread then.
+    ///
+    /// # Errors
+    /// The log or a socket cannot be had, or it cannot be confined.
+    pub async fn bind_and(
+        config: Config,
+        launcher: Launcher,
+        confine: impl FnOnce() -> io::Result<()>,
+    ) -> Result<Self, StartError> {
         let rotation = Rotation { bytes: config.limits.log_bytes, keep: config.limits.log_files };
         let (mut log, torn_bytes) = Log::open_for(&config.log, rotation, config.log_access)?;
         if let Some(sealer) = config.sealer {
@@ -135,6 +169,7 @@ impl Server {
         }
         let service = Rc::new(Service::new(config.policy, config.limits, log, executed, launcher));
         let listeners = Listeners::bind(config.listeners, service.admission()).await?;
+        confine().map_err(StartError::Confine)?;
         service.log.append(|line| {
             line.text("event", "server_started");
             line.text("version", env!("CARGO_PKG_VERSION"));

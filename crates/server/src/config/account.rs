@@ -3,6 +3,8 @@
 
 use std::io;
 
+use super::files::Files;
+
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
 
@@ -14,18 +16,18 @@ pub(super) struct Account {
 }
 
 /// The user of this name or number, if there is one. A number needs no entry.
-pub(super) fn user(text: &str) -> io::Result<Option<Account>> {
-    Ok(find_user(&std::fs::read_to_string(PASSWD)?, text))
+pub(super) fn user(files: &Files, text: &str) -> io::Result<Option<Account>> {
+    Ok(find_user(&files.text(PASSWD)?, text))
 }
 
 /// The group of this name or number.
-pub(super) fn group(text: &str) -> io::Result<Option<u32>> {
-    Ok(find_group(&std::fs::read_to_string(GROUP)?, text))
+pub(super) fn group(files: &Files, text: &str) -> io::Result<Option<u32>> {
+    Ok(find_group(&files.text(GROUP)?, text))
 }
 
 /// The users whom /etc/group lists as members of this group, under whatever name it stands there.
-pub(super) fn members(group: u32) -> io::Result<Vec<u32>> {
-    Ok(find_members(&std::fs::read_to_string(GROUP)?, &std::fs::read_to_string(PASSWD)?, group))
+pub(super) fn members(files: &Files, group: u32) -> io::Result<Vec<u32>> {
+    Ok(find_members(&files.text(GROUP)?, &files.text(PASSWD)?, group))
 }
 
 /// `name:password:user:group:...` (passwd(5)).

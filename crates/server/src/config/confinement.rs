@@ -179,7 +179,7 @@ fn umask(item: &Item<'_>) -> Result<u32, Fault> {
 
 fn identity(section: &Section<'_>) -> Result<Option<Identity>, Fault> {
     let user = section.optional("user", |item| {
-        let found = account::user(item.string()?)
+        let found = account::user(item.files, item.string()?)
             .map_err(|error| item.fault(format!("cannot be looked up: {error}")))?;
         found.ok_or_else(|| {
             item.fault(format!("is {}, who is not in /etc/passwd", shown(item.string().unwrap_or_default())))
@@ -206,6 +206,7 @@ fn identity(section: &Section<'_>) -> Result<Option<Identity>, Fault> {
 /// A group by its name or number.
 pub(super) fn group(item: &Item<'_>) -> Result<u32, Fault> {
     let text = item.string()?;
-    let found = account::group(text).map_err(|error| item.fault(format!("cannot be looked up: {error}")))?;
+    let found = account::group(item.files, text)
+        .map_err(|error| item.fault(format!("cannot be looked up: {error}")))?;
     found.ok_or_else(|| item.fault(format!("is {}, which is not in /etc/group", shown(text))))
 }

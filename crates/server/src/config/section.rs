@@ -8,6 +8,7 @@ use jiff::fmt::temporal::Pieces;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::files::Files;
 use super::problem::{Fault, shown, suggestion};
 
 /// A table of the file, every key of which is one that may stand there.
@@ -15,6 +16,7 @@ pub(super) struct Section<'d> {
     name: String,
     at: usize,
     table: &'d DeTable<'d>,
+    files: &'d Files,
 }
 
 /// A value of the file, and what the file calls it.
@@ -22,6 +24,8 @@ pub(super) struct Section<'d> {
 pub(super) struct Item<'d> {
     pub(super) name: String,
     value: &'d Spanned<DeValue<'d>>,
+    /// What the file may name.
+    pub(super) files: &'d Files,
 }
 
 /// A key of the file that its writer chose.
@@ -32,8 +36,14 @@ pub(super) struct Name<'d> {
 
 impl<'d> Section<'d> {
     /// Refuses the first key that is not known.
-    pub(super) fn open(name: &str, at: usize, table: &'d DeTable<'d>, known: &[&str]) -> Result<Self, Fault> {
-        let section = Self { name: name.to_owned(), at, table };
+    pub(super) fn open(
+        name: &str,
+        at: usize,
+        table: &'d DeTable<'d>,
+        files: &'d Files,
+        known: &[&str],
+    ) -> Result<Self, Fault> {
+        let section = Self { name: name.to_owned(), at, table, files };
         for (key, _) in section.entries() {
             if !known.contains(&key.text) {
                 let of = if name.is_empty() { String::new() } else { format!(" in `{name}`") };
@@ -46,7 +56,7 @@ impl<'d> Section<'d> {
 
     /// Keys and values in the order of the file.
     fn entries(&self) -> Vec<(Name<'d>, Item<'d>)> {
-        entries(&self.name, self.table)
+        entries(&self.name, self.table, self.files)
     }
 
     pub(super) fn get(&self, key: &str) -> Option<Item<'d>> {
@@ -131,7 +141,8 @@ impl<'d> Item<'d> {
 
     pub(super) fn list(&self) -> Result<Vec<Item<'d>>, Fault> {
         let list = self.value.get_ref().as_array().ok_or_else(|| self.expected("a list"))?;
-        let item = |(index, value)| Item { name: format!("{}[{index}]", self.name), value };
+        let item =
+            |(index, value)| Item { name: format!("{}[{index}]", self.name), value, files: self.files };
         Ok((1_u32..).zip(list.iter()).map(item).collect())
     }
 
@@ -170,12 +181,12 @@ impl<'d> Item<'d> {
 
     /// A table with these keys and no others.
     pub(super) fn section(&self, known: &[&str]) -> Result<Section<'d>, Fault> {
-        Section::open(&self.name, self.at(), self.table()?, known)
+        Section::open(&self.name, self.at(), self.table()?, self.files, known)
     }
 
     /// A table whose keys its writer chose, in the order of the file.
     pub(super) fn entries(&self) -> Result<Vec<(Name<'d>, Item<'d>)>, Fault> {
-        Ok(entries(&self.name, self.table()?))
+        Ok(entries(&self.name, self.table()?, self.files))
     }
 
     fn table(&self) -> Result<&'d DeTable<'d>, Fault> {
@@ -190,13 +201,13 @@ fn last_days_of_time(text: &str) -> Option<Timestamp> {
         .then_some(Timestamp::MAX)
 }
 
-fn entries<'d>(of: &str, table: &'d DeTable<'d>) -> Vec<(Name<'d>, Item<'d>)> {
+fn entries<'d>(of: &str, table: &'d DeTable<'d>, files: &'d Files) -> Vec<(Name<'d>, Item<'d>)> {
     let mut entries: Vec<_> = table
         .iter()
         .map(|(key, value)| {
             let text: &str = key.get_ref();
             let name = if of.is_empty() { spelled(text) } else { format!("{of}.{}", spelled(text)) };
-            (Name { text, at: key.span().start }, Item { name, value })
+            (Name { text, at: key.span().start }, Item { name, value, files })
         })
         .collect();
     entries.sort_by_key(|(key, _)| key.at);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use transport::read_public_key;
 use wire::PublicKey;
 
 use super::account;
@@ -147,8 +146,8 @@ fn uid(item: &Item<'_>) -> Result<u32, Fault> {
 
 fn group_rule(item: &Item<'_>) -> Result<AccountRule, Fault> {
     let gid = named_by_kernel(item, group(item)?)?;
-    let members =
-        account::members(gid).map_err(|error| item.fault(format!("cannot be looked up: {error}")))?;
+    let members = account::members(item.files, gid)
+        .map_err(|error| item.fault(format!("cannot be looked up: {error}")))?;
     Ok(AccountRule::Group { gid, members })
 }
 
@@ -208,6 +207,7 @@ fn public_key(item: &Item<'_>) -> Result<PublicKey, Fault> {
 }
 
 fn certificate(item: &Item<'_>, directory: &Path) -> Result<PublicKey, Fault> {
-    read_public_key(&directory.join(item.string()?))
+    item.files
+        .public_key(&directory.join(item.string()?))
         .map_err(|error| item.fault(format!("cannot be used: {error}")))
 }
