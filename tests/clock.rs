@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use transport::{Connection, Security};
 
-use crate::daemon::{BIDDEN, Daemon, records};
+use crate::daemon::{BIDDEN, Daemon, log_in, records};
 use crate::served::ask;
 
 /// Debian's libfaketime, which gives a program another wall clock.
@@ -15,12 +15,12 @@ const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
 const HOURS: [&str; 5] = ["+0", "+2h", "-2h", "+400000d", "+0"];
 
-/// A server whose wall clock is ahead by what stands in a file of its directory.
+/// A server whose wall clock is ahead by what stands in a file beside its log, where it may read.
 fn serve(directory: tempfile::TempDir) -> Daemon {
     let mut command = Command::new(BIDDEN);
     command
         .env("LD_PRELOAD", LIBRARY)
-        .env("FAKETIME_TIMESTAMP_FILE", directory.path().join("clock"))
+        .env("FAKETIME_TIMESTAMP_FILE", log_in(directory.path()).with_file_name("clock"))
         .env("FAKETIME_NO_CACHE", "1")
         // Its other clocks are not the wall clock.
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
@@ -49,7 +49,7 @@ fn begin(more: &str) -> Option<tempfile::TempDir> {
     }
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("bidden.toml"), configuration(more)).expect("written");
-    set(&directory.path().join("clock"), "+0");
+    set(&log_in(directory.path()).with_file_name("clock"), "+0");
     Some(directory)
 }
 
@@ -67,7 +67,7 @@ fn sleep(seconds: u32, more: &Value) -> String {
 #[tokio::test]
 async fn no_step_of_the_wall_clock_makes_a_command_run_twice() {
     let Some(directory) = begin("") else { return };
-    let clock = directory.path().join("clock");
+    let clock = log_in(directory.path()).with_file_name("clock");
     let mut daemon = serve(directory);
     let connection = connect(&daemon).await;
     let request = sleep(0, &json!({"id": "once"}));
@@ -83,7 +83,7 @@ async fn no_step_of_the_wall_clock_makes_a_command_run_twice() {
     let mut clock = clock;
     for ahead in HOURS {
         let directory = daemon.kill();
-        clock = directory.path().join("clock");
+        clock = log_in(directory.path()).with_file_name("clock");
         set(&clock, ahead);
         daemon = serve(directory);
         let again = ask(&connect(&daemon).await, &request).await;
@@ -96,7 +96,7 @@ async fn no_step_of_the_wall_clock_makes_a_command_run_twice() {
 #[tokio::test]
 async fn no_step_of_the_wall_clock_ends_a_command_or_fills_a_rate() {
     let Some(directory) = begin("[limits]\nrequests_per_second = 3\n") else { return };
-    let clock = directory.path().join("clock");
+    let clock = log_in(directory.path()).with_file_name("clock");
     let daemon = serve(directory);
     let connection = connect(&daemon).await;
     let running = sleep(2, &json!({"id": "long", "timeout": 15}));
@@ -130,7 +130,7 @@ async fn a_wall_clock_that_is_put_back_lets_nobody_in_again() {
     )) else {
         return;
     };
-    let clock = directory.path().join("clock");
+    let clock = log_in(directory.path()).with_file_name("clock");
     // The server starts a quarter of a second before that moment.
     let left = soon.duration_since(jiff::Timestamp::now()).as_secs_f64() - 0.25;
     set(&clock, &format!("+{left:.3}"));

@@ -36,3 +36,4 @@ mod protocol;
 mod run;
 mod sealing;
 mod secrets;
+mod taken_over;

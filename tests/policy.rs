@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use transport::{Connection, Security};
 
-use crate::daemon::{self, BIDDEN, Daemon};
+use crate::daemon::{self, BIDDEN, Daemon, log_in};
 use crate::served::ask;
 
 const POLICY: &str = r#"[commands.echo]
@@ -216,15 +216,16 @@ fn a_wrong_configuration_stops_the_start_with_its_place() {
 #[test]
 fn the_command_line_overrides_the_file_and_the_file_the_defaults() {
     let (directory, path) = file(
-        "[server]\nlog = 'from-file.log'\n[[listeners]]\nendpoint = 'tcp://127.0.0.1:*'\nplain = true\n",
+        "[server]\nlog = 'log/from-file.log'\n[[listeners]]\nendpoint = 'tcp://127.0.0.1:*'\nplain = true\n",
     );
+    let logs = log_in(directory.path()).with_file_name("");
     let start = |arguments: &[&str], environment: &str| {
         let mut child = Command::new(BIDDEN)
             .arg("serve")
             .args(arguments)
             .env_remove("BIDDEN_CONFIG")
             .envs((!environment.is_empty()).then_some(("BIDDEN_CONFIG", environment)))
-            .current_dir(directory.path())
+            .current_dir(&logs)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -236,7 +237,7 @@ fn the_command_line_overrides_the_file_and_the_file_the_defaults() {
         child.wait().expect("ended");
         lines.join("\n")
     };
-    let log = |name: &str| format!("log: {}", directory.path().join(name).display());
+    let log = |name: &str| format!("log: {}", logs.join(name).display());
     let shown = start(&["--config", &path], "");
     assert!(shown.contains(&log("from-file.log")) && shown.contains(&format!("policy: {path}")), "{shown}");
     let shown = start(&[], &path);

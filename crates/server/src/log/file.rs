@@ -184,13 +184,26 @@ fn is_one_torn_line(file: &File, bytes: u64) -> io::Result<bool> {
     Ok(first == FIRST_BYTES)
 }
 
-/// Gives a file the owner's group and the permissions of another, as far as it has others.
-pub(super) fn permit_as(file: &File, other: &File) -> io::Result<()> {
-    let (ours, theirs) = (file.metadata()?, other.metadata()?);
-    if ours.gid() != theirs.gid() {
-        rustix::fs::fchown(file, None, Some(Gid::from_raw(theirs.gid())))?;
+/// Makes a file for the readers of another. Its permissions are given when it is made, and its group where it has another: a
+/// server that has confined itself can change neither later. Where the group cannot be had it gets none of the rights.
+pub(super) fn create_as(path: &Path, other: &File) -> io::Result<File> {
+    let theirs = other.metadata()?;
+    let mode = theirs.mode() & 0o777;
+    let create = |mode| File::options().write(true).create_new(true).mode(mode).open(path);
+    let file = create(mode)?;
+    let ours = file.metadata()?;
+    if ours.gid() != theirs.gid()
+        && rustix::fs::fchown(&file, None, Some(Gid::from_raw(theirs.gid()))).is_err()
+    {
+        drop(file);
+        std::fs::remove_file(path)?;
+        return create(mode & !0o070);
     }
-    file.set_permissions(Permissions::from_mode(theirs.mode() & 0o777))
+    // An access control list of the directory, or the umask of one that is not confined.
+    if ours.mode() & 0o777 != mode {
+        file.set_permissions(Permissions::from_mode(mode))?;
+    }
+    Ok(file)
 }
 
 /// Writes all of `bytes` and removes from their front what was written, even when only a part was. A line of which a full

@@ -1,9 +1,8 @@
 //! Files that bidden has rotated are compressed, and the oldest removed where not all are to be kept. What others have
 //! rotated, copied or named is left to them.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufWriter};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -11,8 +10,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::archive::{LogFile, compressed_names, log_files, open_regular, own_rotated_files};
-use super::file::permit_as;
-use super::{MODE, Rotation, complain};
+use super::file::create_as;
+use super::{Rotation, complain};
 
 /// Compresses the files that are not written any more, and removes the oldest where not all are to be kept. Files stay that
 /// hold records from this one on: the next server looks for them.
@@ -57,8 +56,7 @@ fn compress(path: &Path) -> io::Result<()> {
         _ => {}
     }
     let mut plain = open_regular(path)?;
-    let file = File::options().write(true).create_new(true).mode(MODE).open(&unfinished)?;
-    permit_as(&file, &plain)?;
+    let file = create_as(&unfinished, &plain)?;
     let mut encoder = GzEncoder::new(BufWriter::new(file), Compression::default());
     io::copy(&mut plain, &mut encoder)?;
     encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
