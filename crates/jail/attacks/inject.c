@@ -59,7 +59,7 @@ static long call(unsigned long long number, const unsigned long long *arguments)
             printf("died\n");
             exit(1);
         }
-        /* Its own signals wait. */
+        /* A signal of its own is dropped. */
         if (WSTOPSIG(status) == (SIGTRAP | 0x80)) stops++;
     }
     if (ptrace(PTRACE_GETREGS, victim, 0, &now)) fail("get registers");
