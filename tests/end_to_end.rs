@@ -23,6 +23,7 @@ mod columns;
 mod commandline;
 mod commands;
 mod crashes;
+mod crowds;
 mod documents;
 mod groups;
 mod history;

@@ -15,6 +15,11 @@ impl RawPeer {
         Self(stream)
     }
 
+    /// The connection itself, to be shut down while another thread writes.
+    pub(crate) fn connection(&self) -> TcpStream {
+        self.0.try_clone().expect("a descriptor")
+    }
+
     /// A DEALER without an identity, after its handshake.
     pub(crate) fn dealer(endpoint: &str) -> Self {
         let mut peer = Self::silent(endpoint);

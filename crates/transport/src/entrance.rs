@@ -24,7 +24,7 @@ use crate::door::{Door, Entered, Origin};
 use crate::handshakes::{Handshake, Handshakes};
 use crate::limits::{
     ACCEPT_PAUSE, HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, LARGE_PAYLOAD_BYTES, LINGER,
-    MAX_MESSAGE_BYTES, RECEIVE_HIGH_WATER_MARK, SEND_HIGH_WATER_MARK,
+    MAX_MESSAGE_BYTES, MAX_WAITING_EVENTS, RECEIVE_HIGH_WATER_MARK, SEND_HIGH_WATER_MARK,
 };
 use crate::link::{Account, Link};
 use crate::meter::{Meter, Metered, Queued};
@@ -221,8 +221,8 @@ impl Entrance {
         let Newcomer { number, cut, .. } = &newcomer;
         let (commands, orders) = mpsc::channel(4);
         let (messages, outgoing) = mpsc::channel(SEND_HIGH_WATER_MARK as usize);
-        // One event waits here; what comes after it waits in the client's own socket.
-        let (happened, events) = mpsc::channel(1);
+        // A few wait here; what comes after them waits in the client's own socket.
+        let (happened, events) = mpsc::channel(MAX_WAITING_EVENTS);
         let verdict = Verdict::default();
         let codec = ConnectionConfig::new(Role::Server, SocketType::Router)
             .max_message_size(MAX_MESSAGE_BYTES)
@@ -298,7 +298,7 @@ impl Entrance {
         mut events: mpsc::Receiver<(u64, PeerEvent)>,
     ) {
         let (number, meter) = (beginning.link.number, Arc::clone(&beginning.link.meter));
-        let verdict = beginning.verdict.clone();
+        let (verdict, cut) = (beginning.verdict.clone(), beginning.link.cut.clone());
         let mut beginning = Some(beginning);
         let mut ready: Option<(Peer, Entered)> = None;
         while let Some((_, event)) = events.recv().await {
@@ -326,7 +326,8 @@ impl Entrance {
                         break;
                     }
                 }
-                PeerEvent::Event(Event::Command(_)) => {}
+                // No command but heartbeats has a meaning here, and those are answered before.
+                PeerEvent::Event(Event::Command(_)) => break,
                 PeerEvent::Closed { error } => {
                     // One that hung up asked for nothing: so does whoever looks if a server is there. One that the door
                     // has refused is counted.
@@ -340,6 +341,7 @@ impl Entrance {
             }
         }
         meter.close();
+        cut.cancel();
         self.open.borrow_mut().remove(&number);
     }
 }

@@ -96,8 +96,24 @@ pub const HELD_FRAME_OVERHEAD: usize = 128;
 /// What a read counts for that ends within a frame: what the codec needs to remember the piece.
 pub const PART_READ_OVERHEAD: usize = 64;
 
-/// Most bytes of short frames that are read at once, so that no connection keeps a large buffer.
-pub const MAX_READ_BYTES: usize = 16 * 1024;
+/// Most bytes that are read at once, but of the longest frames. The library doubles the buffer of a connection that
+/// fills it, and keeps it; this way to 32 KiB and no further.
+pub const MAX_READ_BYTES: usize = 32 * 1024 - 1;
+
+/// Heartbeats that a client may send in one [`HEARTBEAT_WINDOW`]. Past it the connection is not read until that is over.
+pub const HEARTBEATS_A_WINDOW: u64 = 16;
+
+/// The time that [`HEARTBEATS_A_WINDOW`] is for.
+pub const HEARTBEAT_WINDOW: Duration = Duration::from_secs(1);
+
+/// Most bytes that are read at once where there has been a heartbeat in this window, and no long frame has begun.
+pub const MAX_READ_AMONG_HEARTBEATS: usize = 1024;
+
+/// What may wait between a connection and the queue of its listener. Small, for it counts as unfinished.
+pub const MAX_WAITING_EVENTS: usize = 8;
+
+/// Connections over TCP that wait to be accepted.
+pub const TCP_BACKLOG: u32 = 1024;
 
 /// How long a listener waits before it accepts again, where the system has no descriptor left.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(20);

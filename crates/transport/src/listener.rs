@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use omq::{Endpoint, IpcPath, Message};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use crate::access::Access;
 use crate::backlog::{Backlogs, Part};
 use crate::door::Door;
 use crate::entrance::{Connections, Socket};
 use crate::frame::{Frame, ReturnPath};
-use crate::limits::{LINGER, MAX_BATCH, MAX_LISTENERS};
+use crate::limits::{LINGER, MAX_BATCH, MAX_LISTENERS, TCP_BACKLOG};
 use crate::peer::Sender;
 use crate::socket_file::socket_path;
 use crate::stream::Way;
@@ -55,7 +55,7 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Binds a socket. Port `0` or `*` takes a free one.
-    pub(crate) async fn bind(endpoint: &str, access: Access, door: &Arc<Door>) -> Result<Self, ListenError> {
+    pub(crate) fn bind(endpoint: &str, access: Access, door: &Arc<Door>) -> Result<Self, ListenError> {
         let failed =
             |error: io::Error| ListenError::Bind { endpoint: endpoint.to_owned(), reason: error.to_string() };
         let (socket, endpoint) = match &access {
@@ -65,7 +65,7 @@ impl Listener {
             }
             Access::Plain | Access::Curve(_) => {
                 let address = listening_address(endpoint, matches!(access, Access::Plain))?;
-                let listener = TcpListener::bind(address).await.map_err(failed)?;
+                let listener = listen(address).map_err(failed)?;
                 let endpoint = format!("tcp://{}", listener.local_addr().map_err(failed)?);
                 (Socket::Tcp(listener), endpoint)
             }
@@ -144,6 +144,13 @@ impl Listener {
         // A peer that does not read loses what it has not read.
         self.connections.close().await;
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(TCP_BACKLOG)
 }
 
 /// Where an endpoint is to listen, if it may, without keys or with them.

@@ -39,7 +39,7 @@ impl Listeners {
         let door = Arc::new(Door::new(admits, reports, endpoints.len()));
         let mut listeners = Vec::new();
         for (endpoint, access) in endpoints {
-            listeners.push(Listener::bind(&endpoint, access, &door).await?);
+            listeners.push(Listener::bind(&endpoint, access, &door)?);
         }
         Ok(Self { listeners, failures: Mutex::new(failures) })
     }

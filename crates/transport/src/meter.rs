@@ -6,6 +6,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant};
 
 use omq::Message;
 use omq::engine::driver::{DriverStream, DriverWrite};
@@ -14,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::frame_counter::{FrameCounter, Progress};
 use crate::limits::{
-    FREE_BYTES, HELD_FRAME_OVERHEAD, LARGE_PAYLOAD_BYTES, MAX_HANDSHAKE_BYTES, MAX_HELD_BYTES,
-    MAX_READ_BYTES, PART_READ_OVERHEAD,
+    FREE_BYTES, HEARTBEAT_WINDOW, HEARTBEATS_A_WINDOW, HELD_FRAME_OVERHEAD, LARGE_PAYLOAD_BYTES,
+    MAX_HANDSHAKE_BYTES, MAX_HELD_BYTES, MAX_READ_AMONG_HEARTBEATS, MAX_READ_BYTES, PART_READ_OVERHEAD,
 };
 use crate::loans::{Loan, Loans};
 use crate::peer::Share;
@@ -52,6 +53,9 @@ struct State {
     ordered: u64,
     /// Frames that it wrote by itself, each for a heartbeat, and that have been set off.
     settled: u64,
+    /// Heartbeats since then, for a second at most.
+    second: Instant,
+    heartbeats: u64,
     loan: Option<Loan>,
     is_closed: bool,
     /// Whether it has been seen to hold too much for one message.
@@ -73,6 +77,8 @@ enum Allowance {
     Bytes(usize),
     /// Wait until something is taken.
     Wait,
+    /// Wait so long: it has sent as many heartbeats as it may.
+    Pause(Duration),
     /// Hold more only with a loan.
     Borrow,
     /// Nothing: this is no message that anybody may send.
@@ -102,6 +108,8 @@ impl Meter {
             maybe_heartbeats: 0,
             ordered: 0,
             settled: 0,
+            second: Instant::now(),
+            heartbeats: 0,
             loan: None,
             is_closed: false,
             is_doubted: false,
@@ -208,6 +216,7 @@ impl State {
         let heartbeats = own.min(self.maybe_heartbeats);
         let bytes = usize::try_from(heartbeats).unwrap_or(usize::MAX).saturating_mul(cost(HEARTBEAT_BYTES));
         self.settled = self.settled.saturating_add(heartbeats);
+        self.heartbeats = self.heartbeats.saturating_add(heartbeats);
         self.maybe_heartbeats = self.maybe_heartbeats.saturating_sub(heartbeats);
         self.unfinished = self.unfinished.saturating_sub(bytes);
     }
@@ -233,6 +242,12 @@ impl State {
                 bytes => Allowance::Bytes(bytes),
             };
         }
+        let passed = self.second.elapsed();
+        if passed >= HEARTBEAT_WINDOW {
+            (self.second, self.heartbeats) = (Instant::now(), 0);
+        } else if self.heartbeats >= HEARTBEATS_A_WINDOW {
+            return Allowance::Pause(HEARTBEAT_WINDOW.saturating_sub(passed));
+        }
         let most = if self.loan.is_some() { MAX_HELD_BYTES } else { FREE_BYTES };
         let bytes = most.saturating_sub(self.held());
         // The first bytes of a frame say how long it is.
@@ -242,6 +257,10 @@ impl State {
             0 if self.loan.is_none() => Allowance::Borrow,
             0 => Allowance::TooMuch,
             bytes if long => Allowance::Bytes(bytes),
+            // There may be more of them, and each costs an answer.
+            bytes if self.heartbeats > 0 && self.read.remaining() < MAX_READ_AMONG_HEARTBEATS => {
+                Allowance::Bytes(bytes.min(MAX_READ_AMONG_HEARTBEATS))
+            }
             bytes => Allowance::Bytes(bytes.min(MAX_READ_BYTES)),
         }
     }
@@ -286,6 +305,7 @@ pub(crate) struct MeteredReader<R> {
     reader: Take<R>,
     meter: Arc<Meter>,
     borrowing: Option<Borrowing>,
+    pause: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 pub(crate) struct MeteredWriter<W> {
@@ -327,6 +347,11 @@ impl<R: AsyncRead + Unpin> AsyncRead for MeteredReader<R> {
                     return Poll::Ready(Ok(()));
                 }
                 Allowance::Wait => return Poll::Pending,
+                Allowance::Pause(time) => {
+                    let pause = this.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
+                    ready!(pause.as_mut().poll(context));
+                    this.pause = None;
+                }
                 Allowance::TooMuch => {
                     return Poll::Ready(Err(io::Error::other("the message is too long")));
                 }
@@ -469,11 +494,16 @@ mod tests {
     #[test]
     fn heartbeats_are_no_parts_of_a_message_however_many_there_are() {
         let meter = ready();
+        let mut pauses = 0;
         for _ in 0..100_000 {
             meter.state().note_read(&frame(9));
             meter.state().written.count(&frame(7), |_| ());
-            assert!(matches!(allowance(&meter), Allowance::Bytes(_)));
+            if let Allowance::Pause(_) = allowance(&meter) {
+                pauses += 1;
+                meter.state().heartbeats = 0;
+            }
         }
+        assert!(pauses > 1000, "more than a few are waited for");
         assert_eq!(meter.held(), 0);
         // An answer of the server's is none to a heartbeat.
         meter.ordered(1);
@@ -486,6 +516,8 @@ mod tests {
             meter.state().note_read(&[frame(9), frame(9)].concat());
             meter.state().written.count(&frame(7), |_| ());
         }
+        allowance(&meter);
+        meter.state().heartbeats = 0;
         assert!(matches!(allowance(&meter), Allowance::Borrow));
     }
 }
