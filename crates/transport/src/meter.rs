@@ -323,7 +323,8 @@ where
 
     fn split(self, _fast_write: bool) -> (Self::Reader, Self::Writer) {
         let writer = MeteredWriter { writer: self.writer, meter: Arc::clone(&self.meter) };
-        let reader = MeteredReader { reader: self.reader.take(0), meter: self.meter, borrowing: None };
+        let reader =
+            MeteredReader { reader: self.reader.take(0), meter: self.meter, borrowing: None, pause: None };
         (reader, writer)
     }
 }
