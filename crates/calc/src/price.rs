@@ -185,7 +185,7 @@ pub(crate) fn power_modulo(exponent: &Integer, modulus: u64) -> u64 {
         2 => 38,
         _ => {
             let once = plain_product(modulus, modulus)
-                .saturating_add(plain_quotient(modulus.saturating_mul(2), modulus));
+                .saturating_add(plain_quotient(modulus.saturating_mul(2).saturating_sub(1), modulus));
             once.saturating_mul(5).div_euclid(4).saturating_add(MEMORY)
         }
     };
@@ -274,11 +274,13 @@ pub(crate) const REMAINDER_BIT: u64 = 4;
 /// An operator on complex numbers.
 pub(crate) fn complex(operator: Binary) -> u64 {
     match operator {
-        Binary::Add | Binary::Subtract => QUICK,
         // Of subnormal numbers each product takes the processor 50 ns.
         Binary::Multiply | Binary::Divide => LIBM,
         Binary::Power => SLOW,
-        Binary::FloorDivide
+        // The last ones are refused, with words.
+        Binary::Add
+        | Binary::Subtract
+        | Binary::FloorDivide
         | Binary::Modulo
         | Binary::ShiftLeft
         | Binary::ShiftRight
