@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-systemd bench bench-calc bench-history bench-ids bench-jail soak soak-jail soak-overload fuzz fmt clean \
+.PHONY: help demo test test-systemd bench bench-calc bench-fuel bench-history bench-ids bench-jail soak soak-jail soak-overload fuzz fmt clean \
 	format dependencies lint docs rust-tests elsewhere-tests client-tests
 
 # rustup's programs, also in a shell that was open before they were installed.
@@ -41,6 +41,10 @@ bench-calc: ## Measure calc beside other evaluators, CPython and NumPy; writes b
 	@setup/prepare bench
 	.venv/bin/python -m pip --quiet --disable-pip-version-check install --requirement bench/calc/requirements.txt
 	cargo run --release --locked --package bench-calc
+
+bench-fuel: ## Measure what a unit of fuel pays for in each operation of calc; fails where it is too much
+	@setup/prepare bench
+	cargo run --release --locked --package calc --example fuel
 
 bench-history: ## Measure `bidden history` on a log of HISTORY_MIB (1,024) beside cat and grep
 	@setup/prepare bench

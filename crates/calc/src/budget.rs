@@ -13,17 +13,17 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The budget of a worker: about 20 ms of computation.
+    /// The budget of a worker: at most 50 ms of computation.
     pub fn full() -> Self {
         Self::with_fuel(limits::FULL_FUEL)
     }
 
-    /// What a network loop may spend in place: tens of microseconds at worst.
+    /// What a network loop may spend in place: at most 100 µs.
     pub fn small() -> Self {
         Self::with_fuel(limits::SMALL_FUEL)
     }
 
-    /// The budget of a worker that evaluates columns: about a second of computation.
+    /// The budget of a worker that evaluates columns: at most about a second of computation.
     pub fn columns() -> Self {
         Self::with_fuel(limits::COLUMN_FUEL)
     }

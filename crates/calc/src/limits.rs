@@ -44,5 +44,5 @@ pub const FULL_FUEL: u64 = 50_000_000;
 /// The fuel of an evaluation of columns, which may spend no more than [`FULL_FUEL`] of it on parsing and scalars.
 pub const COLUMN_FUEL: u64 = 1_000_000_000;
 
-/// The fuel that a network loop may spend in place, tens of microseconds.
+/// The fuel that a network loop may spend in place: at most 100 µs, also where it ends with too little.
 pub const SMALL_FUEL: u64 = 50_000;

@@ -2,11 +2,11 @@
 //! text can exhaust the thread's stack. It computes nothing but sums, differences and products of small integer
 //! literals, which cannot fail. Lists and tuples are refused except as arguments.
 
+mod names;
 mod pending;
 mod stack;
 
 use crate::budget::Budget;
-use crate::columns::Columns;
 use crate::error::Error;
 use crate::functions;
 use crate::lex::{Lexer, Token};
@@ -14,33 +14,9 @@ use crate::limits;
 use crate::number::{Integer, Value};
 use crate::price;
 use crate::program::{Binary, Comparison, Instruction, KeywordNames, Program, Unary};
-use crate::variables::Variables;
+pub(crate) use names::Names;
 use pending::{Call, Level, Paren, Pending, level_of, within_items};
 use stack::Stack;
-
-/// The names that an expression may use besides those of the language.
-#[derive(Clone, Copy)]
-pub(crate) struct Names<'a> {
-    pub(crate) variables: &'a Variables,
-    pub(crate) columns: Option<&'a Columns<'a>>,
-}
-
-impl Names<'_> {
-    /// The fuel for one look-up.
-    #[inline]
-    fn price(&self) -> u64 {
-        let columns = self.columns.map_or(0, Columns::count) as u64;
-        columns.saturating_mul(price::COLUMN_NAME).saturating_add(price::NAME)
-    }
-
-    #[inline]
-    fn find(&self, name: &str) -> Option<Instruction> {
-        if let Some(index) = self.columns.and_then(|columns| columns.find(name)) {
-            return Some(Instruction::Column(index));
-        }
-        self.variables.find(name).map(Instruction::Variable)
-    }
-}
 
 struct Parser<'a> {
     lexer: Lexer<'a>,

@@ -185,7 +185,7 @@ pub(crate) fn power_modulo(exponent: &Integer, modulus: u64) -> u64 {
         2 => 38,
         _ => {
             let once = plain_product(modulus, modulus)
-                .saturating_add(plain_quotient(modulus.saturating_mul(2), modulus));
+                .saturating_add(plain_quotient(modulus.saturating_mul(2).saturating_sub(1), modulus));
             once.saturating_mul(5).div_euclid(4).saturating_add(MEMORY)
         }
     };

@@ -182,10 +182,8 @@ fn hostile() -> Vec<String> {
     }
     texts.push("pow(3,2**82947-1,2**1059+1)%7".to_owned());
     texts.push("comb(113442,57805)%7".to_owned());
-    texts.push(format!(
-        "lcm({})",
-        (1..300).map(|number| (number * 7_919).to_string()).collect::<Vec<_>>().join(",")
-    ));
+    let multiples: Vec<String> = (1..300).map(|number| (number * 7_919).to_string()).collect();
+    texts.push(format!("lcm({})", multiples.join(",")));
     texts.push(format!("{}1{}", many("(1 if 1 else ", 190), many(")", 190)));
     texts.push(format!("{}{}{}", many("(", 190), many("1+", 30_000), many("1 if 0 else 2)", 190)));
     texts

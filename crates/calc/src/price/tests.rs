@@ -1,7 +1,7 @@
 //! That no operator works without its price. The lists are complete, or this file does not compile.
 
 use crate::budget::Budget;
-use crate::functions::{self, functions};
+use crate::functions::{functions, price_of};
 use crate::number::{self, Integer, Value};
 use crate::program::{Binary, Comparison, Unary};
 use dashu_int::IBig;
@@ -114,6 +114,6 @@ fn every_operator_pays_for_the_size_of_its_operands_and_result() {
 #[test]
 fn no_function_is_free() {
     for name in functions().map(|function| function.name) {
-        assert!(functions::price_of(name) > 0, "{name} costs nothing");
+        assert!(price_of(name) > 0, "{name} costs nothing");
     }
 }
